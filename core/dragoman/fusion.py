@@ -1,0 +1,150 @@
+"""Fusions: experts and a translator joined into one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from dragoman.critic import Critic
+from dragoman.endpoint import Endpoint
+from dragoman.errors import InputError
+from dragoman.representation import repeat_rows, select
+from dragoman.stores import locate
+from dragoman.translator import Translator
+
+__all__ = ["Fusion", "load"]
+
+
+class Fusion(nn.Module):
+    """``prompt -> source expert -> translator -> target expert -> output``, with an optional critic that ranks.
+
+    Args:
+        source: the expert that reads the prompt, and the port that gives the condition.
+        translator: samples the target port's representation for a condition.
+        target: the expert that renders, and the port that takes.
+        ranker: chooses among candidates when more than one is drawn for each output.
+        names: names on the cards of the parts, ``{"translator": "cinn", "ranker": ...}``.
+        facts: the recipe and what was measured in training; travels with the package.
+    """
+
+    def __init__(
+        self,
+        source: Endpoint,
+        translator: Translator,
+        target: Endpoint,
+        *,
+        ranker: Critic | None = None,
+        names: dict[str, str] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.source, self.target = source, target
+        self.encoder, self.translator, self.decoder, self.ranker = source.expert, translator, target.expert, ranker
+        self.names = dict(names or {})
+        self.facts = dict(facts or {})
+
+    @classmethod
+    def from_pretrained(
+        cls, address: str | Path, *, revision: str | None = None, device: str | torch.device | None = None
+    ) -> Self:
+        """Load a fusion package from a folder, a Hub id, or any installed store."""
+        from dragoman.formats import format_of
+
+        location = locate(address, revision)
+        fusion = format_of(location).load(location, device=device)
+        assert isinstance(fusion, cls)
+        return fusion
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a package: the translator's weights, and the experts by reference."""
+        from dragoman.formats import default_format
+
+        default_format().save(self, Path(folder))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: str | Sequence[str],
+        n: int = 1,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        truncation: float = 1.0,
+        candidates: int = 1,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Outputs for prompts.
+
+        Args:
+            prompts: one or more non-empty texts.
+            n: outputs per prompt.
+            generator: source of randomness; a fresh one seeded with 0 when omitted.
+            temperature: scale of the translator's noise; 1 is the learned distribution.
+            truncation: the target expert's trade of variety for typicality, in (0, 1].
+            candidates: draws per output, of which the ranker keeps the best.
+            batch_size: draws that go through the experts at once; no influence on the result.
+
+        Returns:
+            Float ``[len(prompts) * n, C, H, W]`` in [0, 1], the ``n`` outputs of a prompt next to each other.
+
+        Raises:
+            InputError: a prompt is empty, a number is out of range, or candidates are asked for without a ranker.
+        """
+        texts = _checked_prompts(prompts)
+        self._check_numbers(n, temperature, truncation, candidates)
+        generator = generator if generator is not None else torch.Generator().manual_seed(0)
+        condition = self.encoder.encode(texts, self.source.port.name)
+        rows = [row for row in range(len(texts)) for _ in range(n)]
+        per_batch = max(1, batch_size // candidates)
+        outputs = [
+            self._render(
+                select(condition, rows[start : start + per_batch]), candidates, generator, temperature, truncation
+            )
+            for start in range(0, len(rows), per_batch)
+        ]
+        return torch.cat(outputs)
+
+    def _render(
+        self, condition: Any, candidates: int, generator: torch.Generator, temperature: float, truncation: float
+    ) -> Tensor:
+        repeated = repeat_rows(condition, candidates)
+        latent = self.translator.sample(repeated, generator=generator, temperature=temperature)
+        images = self.decoder.decode(latent, self.target.port.name, truncation=truncation)
+        if candidates == 1 or self.ranker is None:
+            return images
+        best = self.ranker.score(images, repeated).view(-1, candidates).argmax(dim=1)
+        return images.view(-1, candidates, *images.shape[1:])[torch.arange(len(best)), best]
+
+    def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int) -> None:
+        if n < 1 or candidates < 1:
+            raise InputError(f"n and candidates must be at least 1, not {min(n, candidates)}.")
+        if temperature < 0:
+            raise InputError(f"temperature must be 0 or more, not {temperature}.")
+        if not 0 < truncation <= 1:
+            raise InputError(f"truncation must be in (0, 1], not {truncation}.")
+        if candidates > 1 and self.ranker is None:
+            raise InputError("This fusion has no critic to rank candidates; leave candidates at 1.")
+
+
+def load(address: str | Path, *, revision: str | None = None, device: str | torch.device | None = None) -> Fusion:
+    """Load a fusion: a folder, a Hub id ``ns/name[@revision]``, or what an installed store offers.
+
+    Raises:
+        PackageError: there is no such package, or it is damaged.
+        PluginError: the package needs a plugin that is not installed.
+    """
+    return Fusion.from_pretrained(address, revision=revision, device=device)
+
+
+def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not texts:
+        raise InputError("No prompt was given; pass at least one text.")
+    for position, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise InputError(f"Prompt {position} is empty; describe what to make.")
+    return texts

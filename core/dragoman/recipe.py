@@ -1,0 +1,69 @@
+"""Recipes: everything that decides what a fusion becomes, as data. A package carries its own and can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dragoman.errors import InputError
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What ``dragoman fuse`` does, in the tables of a TOML file.
+
+    Args:
+        source: endpoint of the expert that reads, ``NAME[=ADDRESS][:PORT]``.
+        target: endpoint of the expert that renders.
+        translator: ``name`` on the translator's card, and its own options.
+        pairs: ``count``, ``seed`` and ``captioner`` for generated pairs, or ``folder`` for the user's own.
+        method: ``name`` on the method's card, its options, and optionally ``critic`` (the name on a critic's card).
+        training: ``steps`` or ``minutes``, and the other fields of :class:`dragoman.training.Settings`.
+        ranker: name of the critic that will rank candidates, or ``""``.
+    """
+
+    source: str
+    target: str
+    translator: Mapping[str, Any]
+    pairs: Mapping[str, Any] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    ranker: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            InputError: a required entry is missing, or one is unknown.
+        """
+        known = set(cls.__dataclass_fields__)
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise InputError(f"The recipe has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+        missing = [name for name in ("source", "target", "translator") if name not in data]
+        if missing:
+            raise InputError(f"The recipe has no entry {missing[0]!r}.")
+        return cls(**data)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Recipe:
+        """Read a recipe from a TOML file.
+
+        Raises:
+            InputError: the file is missing, is no TOML, or is no recipe.
+        """
+        import tomllib
+
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read as a recipe: {error}.") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON-ready data."""
+        return asdict(self)

@@ -1,0 +1,78 @@
+"""What experts exchange: plain tensors, lists of strings, and token sequences with their mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+__all__ = ["Representation", "Tokens", "concatenate", "randn_rows", "repeat_rows", "select"]
+
+
+class Tokens(NamedTuple):
+    """A batch of sequences.
+
+    Attributes:
+        values: ``[B, T, D]``; positions outside the mask are zero.
+        mask: bool ``[B, T]``, true where there is a token.
+    """
+
+    values: Tensor
+    mask: Tensor
+
+
+#: A batch of samples at a port.
+Representation: TypeAlias = Tensor | Tokens | list[str]
+
+
+def select(batch: Representation, rows: Sequence[int]) -> Representation:
+    """The samples of a batch at the given rows."""
+    if isinstance(batch, list):
+        return [batch[row] for row in rows]
+    if isinstance(batch, Tokens):
+        return Tokens(batch.values[list(rows)], batch.mask[list(rows)])
+    return batch[list(rows)]
+
+
+def repeat_rows(batch: Representation, times: int) -> Representation:
+    """Each sample ``times`` times in a row: ``a b`` becomes ``a a b b``."""
+    return select(batch, [row for row in range(_length(batch)) for _ in range(times)])
+
+
+def concatenate(batches: Sequence[Representation]) -> Representation:
+    """Join batches of one kind; token sequences are padded to the longest."""
+    first = batches[0]
+    if isinstance(first, list):
+        return [text for batch in batches if isinstance(batch, list) for text in batch]
+    if isinstance(first, Tokens):
+        return _concatenate_tokens([batch for batch in batches if isinstance(batch, Tokens)])
+    return torch.cat([batch for batch in batches if isinstance(batch, Tensor)])
+
+
+def randn_rows(rows: int, size: int, generator: torch.Generator | None) -> Tensor:
+    """Standard normal ``[rows, size]`` drawn row by row, so that batches of any size see the same rows.
+
+    ``torch.randn`` of a larger tensor does not begin with the values of a smaller one; drawing row by row does.
+    """
+    drawn = [torch.randn(size, generator=generator, device=_device_of(generator)) for _ in range(rows)]
+    return torch.stack(drawn) if drawn else torch.empty(0, size)
+
+
+def _length(batch: Representation) -> int:
+    return len(batch.values) if isinstance(batch, Tokens) else len(batch)
+
+
+def _concatenate_tokens(batches: Sequence[Tokens]) -> Tokens:
+    longest = max(batch.values.shape[1] for batch in batches)
+    missing = [longest - batch.values.shape[1] for batch in batches]
+    pad = torch.nn.functional.pad
+    return Tokens(
+        torch.cat([pad(batch.values, (0, 0, 0, gap)) for batch, gap in zip(batches, missing, strict=True)]),
+        torch.cat([pad(batch.mask, (0, gap)) for batch, gap in zip(batches, missing, strict=True)]),
+    )
+
+
+def _device_of(generator: torch.Generator | None) -> torch.device:
+    return generator.device if generator is not None else torch.device("cpu")
