@@ -1,0 +1,75 @@
+"""Pairs without a dataset: sample the target expert, put what it shows into words, encode the words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dragoman.endpoint import Endpoint
+from dragoman.errors import InputError, PortError
+from dragoman.expert import Expert
+from dragoman.training.method import Batch
+
+__all__ = ["GeneratedPairs", "Pairs"]
+
+CAPTION_PORT = "caption"
+
+
+class Pairs(NamedTuple):
+    """Targets and the texts that describe them.
+
+    Attributes:
+        target: ``[N, ...]``, samples at the target port.
+        captions: one text for each.
+    """
+
+    target: Tensor
+    captions: list[str]
+
+
+@dataclass(frozen=True)
+class GeneratedPairs:
+    """An endless supply of pairs from three frozen experts.
+
+    Args:
+        source: the endpoint that will encode the captions.
+        target: the generator's endpoint.
+        captioner: an expert whose port ``caption`` turns images into texts.
+
+    Raises:
+        PortError: the captioner has no such port.
+        InputError: the source does not read text.
+    """
+
+    source: Endpoint
+    target: Endpoint
+    captioner: Expert
+
+    def __post_init__(self) -> None:
+        if CAPTION_PORT not in self.captioner.ports:
+            raise PortError(f"{type(self.captioner).__name__} has no port 'caption', so it cannot caption images.")
+        if "text" not in {port.modality for port in self.source.expert.ports.values()}:
+            raise InputError(f"{self.source.name!r} does not read text; generated pairs are captions.")
+
+    @torch.no_grad()
+    def make(self, count: int, generator: torch.Generator) -> Pairs:
+        """Targets with their captions, without encoding."""
+        port = self.target.port.name
+        target = self.target.expert.draw(port, count, generator=generator)
+        images = self.target.expert.decode(target, port)
+        captions = self.captioner.encode(images, CAPTION_PORT, generator=generator)
+        assert isinstance(captions, list)
+        return Pairs(target, captions)
+
+    @torch.no_grad()
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Pairs made on the spot: the experts run in every step."""
+        pairs = self.make(size, generator)
+        return {
+            "target": pairs.target,
+            "condition": self.source.expert.encode(pairs.captions, self.source.port.name),
+            "caption": pairs.captions,
+        }
