@@ -1,0 +1,1 @@
+"""Measurements: each module has ``run() -> dict`` with ratios that were taken in one run. ``python -m benchmarks``."""

@@ -1,0 +1,1 @@
+"""The command line: ``dragoman COMMAND``. Data goes to stdout, talk to stderr."""
