@@ -1,0 +1,73 @@
+"""Tensors to and from safetensors files, checked on both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from dragoman.errors import PackageError
+from torch import Tensor
+
+from dragoman_registry.atomic import flush
+from dragoman_registry.header import read_header
+
+__all__ = ["check_finite", "load_tensors", "save_tensors"]
+
+# One key only: the order of several is not reproducible, and then neither are the file's bytes.
+_METADATA = {"format": "pt"}
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors; the same tensors give the same bytes.
+
+    Raises:
+        PackageError: a value is NaN or infinite.
+        OSError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    check_finite(tensors, path.name)
+    # Tied tensors share memory, which the format refuses; a copy of each does not.
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(copies, path, metadata=_METADATA)
+    except SafetensorError as error:  # the library's name for a failed write
+        raise OSError(str(error)) from error
+    flush(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU.
+
+    Raises:
+        PackageError: the file is missing, truncated or damaged, breaks a limit, or holds NaN or infinity.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    read_header(path)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise PackageError(f"{path} cannot be read: {error}; it is damaged, fetch or save it again.") from error
+    check_finite(tensors, str(path))
+    return tensors
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise if any value is NaN or infinite.
+
+    Raises:
+        PackageError: the sentence names the tensor.
+    """
+    for name, tensor in tensors.items():
+        # torch cannot ask this of the 8-bit types themselves.
+        values = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+        broken = values.numel() - int(torch.isfinite(values).sum())
+        if broken:
+            raise PackageError(
+                f"Tensor {name!r} of {where} holds {broken:,} values that are NaN or infinite;"
+                " such a model is of no use, go back to a sound checkpoint."
+            )
