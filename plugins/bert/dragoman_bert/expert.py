@@ -1,0 +1,148 @@
+"""The expert: texts to the hidden states of a BERT-family encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from dragoman.expert import Expert
+from dragoman.ports import Port
+from dragoman.representation import Representation, Tokens, concatenate, select
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dragoman_bert.checkpoint import hidden_sizes, load_network, load_tokenizer, quiet, read_json, token_limit
+from dragoman_bert.texts import TruncationWarning, check_texts, length_batches, pad, tokenize, warn_truncated
+
+__all__ = ["Bert", "TruncationWarning"]
+
+
+class Bert(Expert):
+    """A bidirectional text encoder of the BERT family (Devlin et al. 2019, arXiv:1810.04805).
+
+    Ports, all float32 whatever the type of the weights:
+
+    - ``pooled``: mean of the last hidden states over the tokens of a text, special ones included, not normalised
+      (Reimers and Gurevych 2019, arXiv:1908.10084, the strategy "MEAN");
+    - ``cls``: last hidden state of the first token;
+    - ``tokens``: all last hidden states;
+    - ``hidden.K``: all hidden states after layer ``K``; ``hidden.0`` is what the embeddings give to the first layer.
+
+    Attributes:
+        network: the encoder.
+        tokenizer: splits texts into tokens.
+        max_tokens: longest text in tokens, special ones included; longer ones are cut, with a
+            :class:`~dragoman_bert.texts.TruncationWarning`.
+    """
+
+    reads: ClassVar[str] = "text"
+    #: Texts that go through the encoder at once; no influence on the result.
+    batch_size: ClassVar[int] = 64
+
+    def __init__(self, config: Mapping[str, Any], network: PreTrainedModel, tokenizer: Any, max_tokens: int) -> None:
+        super().__init__(config)
+        self.network, self.tokenizer, self.max_tokens = network, tokenizer, max_tokens
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read a checkpoint in the layout of transformers or sentence-transformers; see :meth:`from_pretrained`.
+
+        Raises:
+            PackageError: files are missing, damaged, or of another architecture.
+        """
+        config = read_json(folder / cls.config_name)
+        hidden_sizes(config)
+        network = load_network(folder, config)
+        tokenizer = load_tokenizer(folder, network)
+        return cls(config, network, tokenizer, token_limit(folder, network, tokenizer))
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """The ports of a checkpoint: ``pooled``, ``cls``, ``tokens`` and ``hidden.0`` to ``hidden.<layers>``.
+
+        Raises:
+            PackageError: the configuration is of another architecture, or lacks a size.
+        """
+        width, layers = hidden_sizes(config)
+
+        def port(name: str, summary: str, *shape: int | str) -> Port:
+            modality = "tokens" if len(shape) == 2 else "vector"
+            return Port(name, modality, shape, normalisation="not normalised", gives=True, summary=summary)
+
+        ports = [
+            port("pooled", "masked token mean", width),
+            port("cls", "first token", width),
+            port("tokens", "all tokens", "tokens", width),
+            port("hidden.0", "embeddings of all tokens", "tokens", width),
+        ]
+        ports += [port(f"hidden.{k}", f"all tokens after layer {k}", "tokens", width) for k in range(1, layers + 1)]
+        return {port.name: port for port in ports}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights, tokenizer and token limit; :meth:`from_pretrained` and transformers read them back."""
+        from json import dumps
+
+        target = Path(folder)
+        with quiet():
+            self.network.save_pretrained(target)
+            self.tokenizer.save_pretrained(target)
+        limit = dumps({"max_seq_length": self.max_tokens, "do_lower_case": False})
+        (target / "sentence_bert_config.json").write_text(limit, encoding="utf-8")
+
+    def encode(self, inputs: Any, port: str, *, generator: torch.Generator | None = None) -> Representation:
+        """Texts to the representation at a port.
+
+        Args:
+            inputs: list of str, possibly empty. Equal texts are encoded once.
+            port: name of a port.
+            generator: not used; an encoder's answer is no draw.
+
+        Returns:
+            Float32 on the expert's device, in the order of the texts: ``[B, D]``, or
+            :class:`~dragoman.representation.Tokens` padded to the longest of all texts.
+
+        Raises:
+            PortError: there is no such port.
+            InputError: the inputs are no list of texts.
+        """
+        self.port(port)
+        texts = check_texts(inputs)
+        if not texts:
+            return self._nothing(port)
+        unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        rows, cut = tokenize(self.tokenizer, list(unique), self.max_tokens)
+        warn_truncated(sum(unique[text] in cut for text in texts), len(texts), self.max_tokens, stacklevel=2)
+        batches = list(length_batches(rows, self.batch_size))
+        with torch.no_grad():
+            encoded = [self._encode_batch([rows[row] for row in batch], port) for batch in batches]
+        place = {row: position for position, row in enumerate(row for batch in batches for row in batch)}
+        return select(concatenate(encoded), [place[unique[text]] for text in texts])
+
+    def _encode_batch(self, rows: list[list[int]], port: str) -> Representation:
+        ids, mask = pad(rows, self._padding, self.network.device)
+        layer = int(port.removeprefix("hidden.")) if port.startswith("hidden.") else None
+        output = self.network(input_ids=ids, attention_mask=mask.long(), output_hidden_states=layer is not None)
+        states: Tensor = (output.last_hidden_state if layer is None else output.hidden_states[layer]).float()
+        if port == "cls":
+            return states[:, 0]
+        states = torch.where(mask[..., None], states, 0.0)
+        return _mean(states, mask) if port == "pooled" else Tokens(states, mask)
+
+    def _nothing(self, port: str) -> Representation:
+        width, _ = hidden_sizes(self.config)
+        device = self.network.device
+        if self.ports[port].modality == "vector":
+            return torch.empty(0, width, device=device)
+        return Tokens(torch.empty(0, 0, width, device=device), torch.empty(0, 0, dtype=torch.bool, device=device))
+
+    @property
+    def _padding(self) -> int:
+        # Padding is masked, so any id would do, except where the family numbers positions by it (RoBERTa).
+        known = self.tokenizer.pad_token_id, self.network.config.pad_token_id
+        return next((number for number in known if number is not None), 0)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    return states.sum(dim=1) / mask.sum(dim=1, keepdim=True)
