@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from dragoman.errors import InputError
-from dragoman.training.method import Batch, Losses, Method, Phase
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dragoman.errors import InputError
+from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman_biggan.plain import Discriminator, Generator
 
 __all__ = ["ConditionalGAN"]

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from dragoman.errors import InputError, PackageError
+from dragoman_biggan.families import DEEP, PLAIN, family_of
 from dragoman_registry.atomic import write_file
 from dragoman_registry.strict import dump_json, parse_json
 from dragoman_registry.tensors import check_finite, load_tensors, save_tensors
-from torch import Tensor, nn
-
-from dragoman_biggan.families import DEEP, PLAIN, family_of
 
 __all__ = ["load_network", "read_config", "save_checkpoint"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor, nn
+
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms, Expert
 from dragoman.ports import Port
 from dragoman.representation import Representation
-from torch import Tensor, nn
-
 from dragoman_biggan.checkpoint import load_network, read_config, save_checkpoint
 from dragoman_biggan.families import family_of
 

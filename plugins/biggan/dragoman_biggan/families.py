@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from dragoman.errors import InputError, PackageError
 from torch import Tensor, nn
 
+from dragoman.errors import InputError, PackageError
 from dragoman_biggan.deep import DeepGenerator
 from dragoman_biggan.deep_config import DeepConfig
 from dragoman_biggan.plain import BOTTOM_WIDTH, Generator, PlainConfig

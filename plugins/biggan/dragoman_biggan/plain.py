@@ -101,9 +101,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """``x`` is ``[B, C, H, W]``, ``y`` the condition ``[B, D]``."""
-        normal = F.batch_norm(
-            x, self.stored_mean, self.stored_var, None, None, self.training, self.momentum, self.eps
-        )
+        normal = F.batch_norm(x, self.stored_mean, self.stored_var, None, None, self.training, self.momentum, self.eps)
         gain, bias = 1 + self.gain(y), self.bias(y)
         return torch.addcmul(bias[:, :, None, None], normal, gain[:, :, None, None])
 
@@ -190,6 +188,8 @@ class Generator(nn.Module):
             nn.ReLU(),
             SpectralConv2d(widths[-1], config.image_channels, 3, eps=config.sn_eps),
         )
+        # As the maps are; several times faster on a CPU than converting at each layer.
+        self.to(memory_format=torch.channels_last)
 
     def _stage(self, in_channels: int, out_channels: int, size: int) -> nn.ModuleList:
         stage: list[nn.Module] = [GeneratorBlock(in_channels, out_channels, self.config)]
@@ -252,6 +252,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(self._stage(i, widths) for i in range(len(config.discriminator)))
         self.linear = SpectralLinear(widths[-1], 1, eps=config.sn_eps)
         self.embed = SpectralEmbedding(config.num_classes, widths[-1], eps=config.sn_eps)
+        self.to(memory_format=torch.channels_last)
 
     def _stage(self, index: int, widths: list[int]) -> nn.ModuleList:
         config = self.config

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from dragoman.errors import InputError
 from torch import Tensor
+
+from dragoman.errors import InputError
 
 __all__ = ["STATISTICS", "StatisticsRow", "check_truncation", "truncated_normal"]
 

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_pretrained_biggan import BigGAN as Reference
+from pytorch_pretrained_biggan import BigGANConfig
+
 from dragoman.stores import Location
 from dragoman_biggan.deep_config import DeepConfig
 from dragoman_biggan.expert import BigGAN
 from dragoman_biggan.plain import Generator, PlainConfig
-from pytorch_pretrained_biggan import BigGAN as Reference
-from pytorch_pretrained_biggan import BigGANConfig
 
 #: With and without attention, blocks that keep, halve and double, 11 rows of statistics.
 DEEP = DeepConfig(

@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from dragoman.errors import DragomanError, InputError, PackageError
 from dragoman_biggan.expert import BigGAN
-from safetensors.torch import save_file
 
 
 @pytest.fixture(params=["deep", "plain"])

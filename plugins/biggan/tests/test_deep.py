@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from pytorch_pretrained_biggan import BigGAN as Reference
+from pytorch_pretrained_biggan import BigGANConfig
+
 from dragoman.errors import InputError, PackageError
 from dragoman_biggan.deep import DeepGenerator
 from dragoman_biggan.deep_config import DeepConfig
 from dragoman_biggan.fixed_spectral import FixedSpectralLinear
-from pytorch_pretrained_biggan import BigGAN as Reference
-from pytorch_pretrained_biggan import BigGANConfig
 
 # On the grid, off the grid, and where the package's two defects show.
 TRUNCATIONS = (1.0, 0.5, 0.4, 0.58, 0.14, 0.94, 0.47, 0.425, 0.013)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.ports import check_fit
 from dragoman_biggan.deep_config import DeepConfig

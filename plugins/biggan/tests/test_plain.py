@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 import torch
-from dragoman_biggan.plain import Discriminator, Generator, PlainConfig
 from torch.nn import functional as F
+
+from dragoman_biggan.plain import Discriminator, Generator, PlainConfig
 
 # Counted by others: compare_gan's test of its TensorFlow implementation, BigGAN at 128 pixels.
 PUBLISHED_PARAMETERS = {"G": 70_433_988, "D": 87_982_370}

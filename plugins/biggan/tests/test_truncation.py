@@ -4,6 +4,7 @@ import math
 import pytest
 import scipy.stats
 import torch
+
 from dragoman.errors import InputError
 from dragoman_biggan.truncation import StatisticsRow, truncated_normal
 

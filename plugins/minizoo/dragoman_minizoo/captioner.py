@@ -1,0 +1,86 @@
+"""The captioner: looks at a garment and says what it is, how bright, how wide and how patterned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from dragoman.errors import PortError
+from dragoman.expert import Expert
+from dragoman.ports import Port
+from dragoman_minizoo.attributes import ATTRIBUTES, levels, measure
+from dragoman_minizoo.checkpoint import load_into, read_config, write
+from dragoman_minizoo.networks import build_network
+from dragoman_minizoo.vocabulary import TRAINING, Vocabulary, describe
+
+__all__ = ["MODEL_TYPE", "Captioner"]
+
+MODEL_TYPE = "dragoman-captioner"
+
+
+class Captioner(Expert):
+    """Images to sentences: a classifier names the garment, measurements choose the adjectives.
+
+    Args:
+        config: ``architecture``, ``widths`` and ``labels`` of the classifier.
+
+    Attributes:
+        boundaries: ``[K, 3, 2]``, where the levels of each attribute begin, by class.
+    """
+
+    reads: ClassVar[str] = "image"
+    boundaries: Tensor
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        classes = len(config["labels"])
+        self.network = build_network(config["architecture"], config["widths"], classes)
+        self.register_buffer("boundaries", torch.zeros(classes, len(ATTRIBUTES), 2))
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """The port ``caption``."""
+        return {"caption": Port("caption", "text", gives=True, summary="a sentence about each image")}
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read the checkpoint in a folder."""
+        expert = cls(read_config(folder, MODEL_TYPE))
+        load_into(expert, folder)
+        return expert
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the checkpoint, in half precision."""
+        write(Path(folder), self.config, self.state_dict())
+
+    @torch.no_grad()
+    def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classes int64 ``[B]`` and attribute levels int64 ``[B, 3]`` of images ``[B, 1, 32, 32]`` in [0, 1]."""
+        chunks = [(self.network(part).argmax(dim=1), measure(part)) for part in images.to(self.boundaries).split(1024)]
+        labels = torch.cat([label for label, _ in chunks])
+        return labels, levels(torch.cat([value for _, value in chunks]), labels, self.boundaries)
+
+    def encode(
+        self,
+        inputs: Tensor,
+        port: str,
+        *,
+        generator: torch.Generator | None = None,
+        words: Vocabulary = TRAINING,
+    ) -> list[str]:
+        """Images to captions; wording and what is mentioned are drawn from the generator.
+
+        Raises:
+            PortError: the port is not ``caption``, or no generator was given.
+        """
+        self.port(port)
+        if generator is None:
+            raise PortError("Captions are drawn: give the captioner a generator.")
+        labels, seen = self.see(inputs)
+        return [
+            describe(label, row, words, generator)[0] for label, row in zip(labels.tolist(), seen.tolist(), strict=True)
+        ]

@@ -1,0 +1,103 @@
+"""Judging what was made for prompts: class by the judge, attributes by measurement, variety against real images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dragoman.metrics import diversity
+from dragoman_minizoo.attributes import levels, measure
+from dragoman_minizoo.classifier import Classifier
+from dragoman_minizoo.data import Labelled
+from dragoman_minizoo.prompts import Prompts
+
+__all__ = ["Judgement", "Jury", "reference_images"]
+
+REFERENCE = Path(__file__).with_name("reference.safetensors")
+
+
+def reference_images() -> Labelled:
+    """The real test images that come with the mini zoo: 200 of each class, uint8 ``[2000, 1, 32, 32]``."""
+    tensors = load_file(REFERENCE)
+    return Labelled(torch.nn.functional.pad(tensors["images"], (2, 2, 2, 2)), tensors["labels"].long())
+
+
+class Judgement(NamedTuple):
+    """Figures of one set of images.
+
+    Attributes:
+        class_accuracy: share of images that the judge takes for the class in the prompt.
+        attribute_accuracy: share of mentioned attributes that are measured at the level in the prompt; chance 1/3.
+        diversity_ratio: mean distance within prompts, over that of real images which the prompt describes as well.
+        class_diversity_ratio: the same, over that of all real images of the class.
+    """
+
+    class_accuracy: float
+    attribute_accuracy: float
+    diversity_ratio: float
+    class_diversity_ratio: float
+
+
+class Jury:
+    """The judge, the measurements, and real images to compare with.
+
+    Args:
+        judge: a classifier that took no part in training or captioning.
+        boundaries: levels of the attributes, ``[K, 3, 2]``.
+    """
+
+    def __init__(self, judge: Classifier, boundaries: Tensor) -> None:
+        self.judge, self.boundaries = judge, boundaries
+        real = reference_images()
+        images = real.images.float() / 255
+        self.label = real.labels
+        self.levels = levels(measure(images), real.labels, boundaries)
+        self.features = self._features(images)
+        self._class_spread = [self._spread(self.label == k) for k in range(len(boundaries))]
+
+    def judge_images(self, images: Tensor, prompts: Prompts) -> Judgement:
+        """Judge ``n`` images for each prompt, side by side: float ``[P * n, 1, 32, 32]`` in [0, 1]."""
+        each = len(images) // len(prompts.captions)
+        label = prompts.label.repeat_interleave(each)
+        with torch.no_grad():
+            guessed = torch.cat([self.judge.labels(part) for part in images.split(512)])
+        right = levels(measure(images), label, self.boundaries) == prompts.levels.repeat_interleave(each, dim=0)
+        mentioned = prompts.mentioned.repeat_interleave(each, dim=0)
+        spread = self._within(images, each)
+        return Judgement(
+            class_accuracy=float((guessed == label).float().mean()),
+            attribute_accuracy=float(right[mentioned].float().mean()),
+            diversity_ratio=spread / self._expected(prompts),
+            class_diversity_ratio=spread
+            / sum(self._class_spread[k] for k in prompts.label.tolist())
+            * len(prompts.label),
+        )
+
+    def _within(self, images: Tensor, each: int) -> float:
+        if each < 2:
+            return 0.0
+        features = self._features(images)
+        return float(diversity(features.view(-1, each, features.shape[1])).mean())
+
+    def _expected(self, prompts: Prompts) -> float:
+        spreads: dict[tuple[int, ...], float] = {}
+        total, counted = 0.0, 0
+        for label, wanted, said in zip(prompts.label, prompts.levels, prompts.mentioned, strict=True):
+            key = (int(label), *torch.where(said, wanted, -1).tolist())
+            if key not in spreads:
+                fits = (self.label == label) & ((self.levels == wanted) | ~said).all(dim=1)
+                # One real image has no spread; the class stands in for it.
+                spreads[key] = self._spread(fits) if int(fits.sum()) > 1 else self._class_spread[int(label)]
+            total, counted = total + spreads[key], counted + 1
+        return total / counted
+
+    def _spread(self, chosen: Tensor) -> float:
+        return float(diversity(self.features[chosen].unsqueeze(0)).mean())
+
+    def _features(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([self.judge.network.features(part) for part in images.split(512)])

@@ -1,0 +1,119 @@
+"""The reader: a critic that asks whether a garment is what a sentence said.
+
+It reads the class and the mentioned attributes out of a sentence's embedding, sees them in the image with the
+captioner's eye and measurements, and compares. The judge has no part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dragoman.critic import Critic
+from dragoman.expert import Expert
+from dragoman.ports import Port
+from dragoman.representation import Representation
+from dragoman_minizoo.attributes import ATTRIBUTES, LEVELS, level_log_probabilities, measure
+from dragoman_minizoo.captioner import Captioner
+from dragoman_minizoo.checkpoint import load_into, read_config, write
+from dragoman_minizoo.networks import build_network
+
+__all__ = ["MODEL_TYPE", "Reader"]
+
+MODEL_TYPE = "dragoman-reader"
+#: What a sentence may say of an attribute: one of the levels, or nothing.
+UNSAID = len(LEVELS)
+
+
+class Reader(Critic, Expert):
+    """Text embedding and image to agreement.
+
+    Args:
+        config: ``text_size`` (length of the embedding), ``hidden``, and the captioner's ``architecture``,
+            ``widths`` and ``labels``.
+    """
+
+    boundaries: Tensor
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        Expert.__init__(self, config)
+        classes, hidden = len(config["labels"]), config["hidden"]
+        self.network = build_network(config["architecture"], config["widths"], classes)
+        self.register_buffer("boundaries", torch.zeros(classes, len(ATTRIBUTES), 2))
+        self.text = nn.Sequential(
+            nn.LayerNorm(config["text_size"], elementwise_affine=False),
+            nn.Linear(config["text_size"], hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, classes + len(ATTRIBUTES) * (UNSAID + 1)),
+        )
+
+    @classmethod
+    def for_captioner(cls, captioner: Captioner, text_size: int, hidden: int = 256) -> Self:
+        """A reader that sees as the captioner does; its reading of texts is still to be trained."""
+        reader = cls({**captioner.config, "model_type": MODEL_TYPE, "text_size": text_size, "hidden": hidden})
+        reader.network.load_state_dict(captioner.network.state_dict())
+        reader.boundaries.copy_(captioner.boundaries)
+        return reader
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """A critic has no ports of its own."""
+        return {}
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read the checkpoint in a folder."""
+        reader = cls(read_config(folder, MODEL_TYPE))
+        load_into(reader, folder)
+        return reader
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the checkpoint, in half precision."""
+        write(Path(folder), self.config, self.state_dict())
+
+    def read(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """What sentences say.
+
+        Args:
+            condition: sentence embeddings ``[B, text_size]``.
+
+        Returns:
+            Log-probabilities of the classes ``[B, K]``, and of each attribute's levels or silence ``[B, 3, 4]``.
+        """
+        classes = len(self.config["labels"])
+        logits: Tensor = self.text(condition.float())
+        said = logits[:, classes:].unflatten(1, (len(ATTRIBUTES), UNSAID + 1))
+        return logits[:, :classes].log_softmax(dim=1), said.log_softmax(dim=2)
+
+    def losses(self, outputs: Tensor, condition: Representation, **context: Any) -> dict[str, Tensor]:
+        """``class`` and ``attributes``: negative log-likelihoods that the image is as the sentence says, ``[B]`` each.
+
+        Whatever the sentence leaves unsaid costs nothing.
+        """
+        assert isinstance(condition, Tensor)
+        with torch.no_grad():
+            read_class, said = self.read(condition)
+        seen_class = self.network(outputs.to(self.boundaries)).log_softmax(dim=1)
+        label = seen_class.argmax(dim=1)
+        seen = level_log_probabilities(measure(outputs), label, self.boundaries)
+        wanted = said[:, :, :UNSAID].exp()
+        return {
+            "class": -(read_class.exp() * seen_class).sum(dim=1),
+            "attributes": -(wanted * seen).sum(dim=(1, 2)),
+        }
+
+    def text_losses(self, condition: Tensor, label: Tensor, said: Tensor) -> dict[str, Tensor]:
+        """Per-sample losses of the reading itself: ``label`` int64 ``[B]``, ``said`` int64 ``[B, 3]`` in 0..3."""
+        read_class, read_said = self.read(condition)
+        attributes = F.nll_loss(read_said.flatten(0, 1), said.flatten(), reduction="none")
+        return {
+            "class": F.nll_loss(read_class, label, reduction="none"),
+            "attributes": attributes.view(said.shape).sum(dim=1),
+        }

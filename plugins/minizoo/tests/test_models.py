@@ -1,0 +1,74 @@
+"""The shipped models do what their cards say."""
+
+import pytest
+import torch
+
+import dragoman_minizoo.store
+from dragoman.endpoint import load_expert
+from dragoman.fuse import load_critic
+from dragoman.metrics import frechet_distance
+from dragoman_minizoo.demo import make_jury
+from dragoman_minizoo.judging import reference_images
+
+
+@pytest.fixture(scope="module")
+def real():
+    data = reference_images()
+    return data.images.float() / 255, data.labels
+
+
+@pytest.fixture(scope="module")
+def made():
+    expert = load_expert("biggan-fashion")
+    label = torch.arange(10).repeat_interleave(100)
+    return expert.decode(label, "label", generator=torch.Generator().manual_seed(0)), label
+
+
+def test_the_judge_and_the_captioner_know_garments(real):
+    images, labels = real
+    assert (load_expert("judge-fashion").labels(images) == labels).float().mean() > 0.91
+    assert (load_expert("captioner-fashion").see(images)[0] == labels).float().mean() > 0.9
+
+
+def test_judge_and_captioner_differ_in_architecture():
+    judge, captioner = load_expert("judge-fashion"), load_expert("captioner-fashion")
+    assert judge.config["architecture"] != captioner.config["architecture"]
+
+
+def test_the_generator_makes_garments_of_its_classes(made):
+    images, label = made
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert (load_expert("judge-fashion").labels(images) == label).float().mean() > 0.9
+
+
+def test_the_generator_is_closer_to_real_images_than_noisy_ones_are(made, real):
+    jury = make_jury()
+    images, _ = real
+    noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    ours = frechet_distance(jury.features, jury._features(made[0]))
+    assert ours < frechet_distance(jury.features, jury._features(noisy))
+
+
+def test_the_captioner_answers_differently_but_repeatably(real):
+    captioner = load_expert("captioner-fashion")
+    images = real[0][:50]
+    first, again, other = (
+        captioner.encode(images, "caption", generator=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_the_reader_prefers_the_right_garment(real):
+    images, labels = real
+    encoder, reader = load_expert("bert"), load_critic("reader-fashion")
+    bag, boot = images[labels == 8][:50], images[labels == 9][:50]
+    condition = encoder.encode(["a photo of a bag"], "pooled").expand(50, -1)
+    assert (reader.score(bag, condition) > reader.score(boot, condition)).float().mean() > 0.95
+
+
+def test_everything_shipped_is_a_few_megabytes():
+    files = [path for path in dragoman_minizoo.store.MODELS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 12e6
+    assert not [path for path in files if path.suffix in {".pt", ".bin", ".pkl"}]

@@ -1,0 +1,45 @@
+import torch
+
+from dragoman_minizoo.prompts import TIERS, check_unseen, make_prompts
+from dragoman_minizoo.vocabulary import HELD_OUT, TRAINING, describe
+
+
+def words(vocabulary):
+    flat = [word for level in vocabulary.adjectives for group in level for word in group]
+    return {word.lower() for nouns in vocabulary.nouns for word in nouns} | {word.lower() for word in flat}
+
+
+def test_held_out_words_and_sentences_are_not_in_training():
+    assert not words(HELD_OUT) & words(TRAINING)
+    assert not set(HELD_OUT.templates) & set(TRAINING.templates)
+
+
+def test_a_caption_says_what_it_claims_to_mention():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        caption, mentioned = describe(8, [0, 1, 2], TRAINING, generator)
+        assert any(noun in caption for noun in TRAINING.nouns[8])
+        for attribute, level in enumerate([0, 1, 2]):
+            said = any(word in caption for word in TRAINING.adjectives[attribute][level])
+            assert said or not mentioned[attribute]
+
+
+def test_articles():
+    generator = torch.Generator().manual_seed(0)
+    captions = [describe(9, [2, 2, 0], TRAINING, generator)[0] for _ in range(300)]
+    assert not any(" a ankle" in f" {caption}" or " an uniform" in f" {caption}" for caption in captions)
+
+
+def test_no_prompt_of_any_tier_can_occur_in_training():
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(10, (400,), generator=generator)
+    levels = torch.randint(3, (400, 3), generator=generator)
+    training = [
+        describe(k, row, TRAINING, generator)[0] for k, row in zip(label.tolist(), levels.tolist(), strict=True)
+    ] * 3
+    for tier in TIERS:
+        prompts = make_prompts(tier, label, levels, 300)
+        assert len(set(prompts.captions)) == 300
+        assert check_unseen(prompts, training) == 0
+    copied = make_prompts("templates", label, levels, 10)
+    assert check_unseen(copied, [*training, copied.captions[3]]) == 1
