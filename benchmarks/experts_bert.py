@@ -14,10 +14,11 @@ from time import process_time
 from typing import Any, TypeAlias
 
 import torch
+from transformers import AutoModel, AutoTokenizer
+
 from dragoman.stores import Location
 from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
-from transformers import AutoModel, AutoTokenizer
 
 Encoder: TypeAlias = Callable[[list[str]], torch.Tensor]
 

@@ -13,12 +13,13 @@ from time import process_time
 from typing import Any
 
 import torch
-from dragoman_biggan.deep import DeepGenerator
-from dragoman_biggan.deep_config import DeepConfig
-from dragoman_biggan.expert import BigGAN
 from pytorch_pretrained_biggan import BigGAN as Reference
 from pytorch_pretrained_biggan import BigGANConfig
 from torch import Tensor
+
+from dragoman_biggan.deep import DeepGenerator
+from dragoman_biggan.deep_config import DeepConfig
+from dragoman_biggan.expert import BigGAN
 
 CONFIG = DeepConfig(channel_width=32)
 BATCH = 2

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dragoman.errors import PackageError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
+
+from dragoman.errors import PackageError
 
 __all__ = ["FAMILIES", "hidden_sizes", "load_network", "load_tokenizer", "quiet", "read_json", "token_limit"]
 

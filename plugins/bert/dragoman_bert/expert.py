@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from dragoman.expert import Expert
-from dragoman.ports import Port
-from dragoman.representation import Representation, Tokens, concatenate, select
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dragoman.expert import Expert
+from dragoman.ports import Port
+from dragoman.representation import Representation, Tokens, concatenate, select
 from dragoman_bert.checkpoint import hidden_sizes, load_network, load_tokenizer, quiet, read_json, token_limit
 from dragoman_bert.texts import TruncationWarning, check_texts, length_batches, pad, tokenize, warn_truncated
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from dragoman.errors import InputError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+
+from dragoman.errors import InputError
 
 __all__ = ["TruncationWarning", "check_texts", "length_batches", "pad", "tokenize", "warn_truncated"]
 

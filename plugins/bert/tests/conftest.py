@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers.utils.logging
-from dragoman.stores import Location
-from dragoman_bert.checkpoint import quiet
-from dragoman_bert.expert import Bert
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+from dragoman.stores import Location
+from dragoman_bert.checkpoint import quiet
+from dragoman_bert.expert import Bert
 
 WORDS = ["a", "red", "blue", "striped", "bag", "shoe", "with", "long", "sleeves", "very"]
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -4,10 +4,11 @@ import re
 
 import pytest
 import torch
-from dragoman.errors import PackageError
-from dragoman_bert.expert import Bert
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM
+
+from dragoman.errors import PackageError
+from dragoman_bert.expert import Bert
 
 
 def change_weights(folder, change):

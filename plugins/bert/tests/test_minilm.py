@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers import AutoModel, AutoTokenizer
+
 from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
 from dragoman_bert.texts import TruncationWarning
-from transformers import AutoModel, AutoTokenizer
 
 TEXTS = [
     "A red handbag.",

@@ -72,8 +72,9 @@ class PlainConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlainConfig:
         """Read what :meth:`to_dict` wrote; keys of other things in the same file are left alone."""
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        known: dict[str, Any] = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+        return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready data."""
@@ -165,10 +166,10 @@ class GeneratorBlock(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """``[B, in, H, W]`` to ``[B, out, 2H, 2W]``, conditioned on ``y``."""
         hidden = F.interpolate(F.relu(self.bn1(x, y)), scale_factor=2)
-        hidden = self.conv2(F.relu(self.bn2(self.conv1(hidden), y)))
+        out: Tensor = self.conv2(F.relu(self.bn2(self.conv1(hidden), y)))
         # A 1x1 convolution commutes with nearest-neighbour upsampling; before it, it costs a quarter.
         shortcut = F.interpolate(self.conv_sc(x), scale_factor=2)
-        return hidden + shortcut
+        return out + shortcut
 
 
 class Generator(nn.Module):
@@ -189,7 +190,7 @@ class Generator(nn.Module):
             SpectralConv2d(widths[-1], config.image_channels, 3, eps=config.sn_eps),
         )
         # As the maps are; several times faster on a CPU than converting at each layer.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _stage(self, in_channels: int, out_channels: int, size: int) -> nn.ModuleList:
         stage: list[nn.Module] = [GeneratorBlock(in_channels, out_channels, self.config)]
@@ -252,7 +253,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(self._stage(i, widths) for i in range(len(config.discriminator)))
         self.linear = SpectralLinear(widths[-1], 1, eps=config.sn_eps)
         self.embed = SpectralEmbedding(config.num_classes, widths[-1], eps=config.sn_eps)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _stage(self, index: int, widths: list[int]) -> nn.ModuleList:
         config = self.config
