@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-import dragoman_registry
 import pytest
+
+import dragoman_registry
 import tiny_zoo
 from dragoman import builtin, plugins
 from dragoman.catalogue import Plugin

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
+
 from dragoman import __version__
 from dragoman.cards import CriticCard, ExpertCard, FormatCard, MethodCard, StoreCard
 from dragoman.catalogue import Plugin
@@ -18,7 +20,6 @@ from dragoman.cli.main import COMMANDS, main
 from dragoman.errors import PackageError
 from dragoman.ports import Port
 from dragoman.stores import Location
-from PIL import Image
 from plugin_fixtures import dragoman, environment, install, offering
 
 COMMAND = "import click\n@click.command()\ndef run():\n"
@@ -329,6 +330,7 @@ class TestSample:
     def calls(self, monkeypatch, tmp_path):
         """A fusion whose pictures are random, in place of any model; what it was asked is recorded."""
         import torch
+
         from dragoman import fusion
 
         calls = []

@@ -6,9 +6,10 @@ import errno
 
 import pytest
 import torch
+from PIL import Image, ImageChops
+
 from dragoman.errors import InputError
 from dragoman.images import MARGIN, grid, save_png, to_pil
-from PIL import Image, ImageChops
 
 
 def test_values_become_the_nearest_of_256_levels_and_are_clipped():

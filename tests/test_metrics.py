@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from safetensors.torch import load_file, save_file
+from scipy.spatial.distance import cdist, pdist
+from torch import nn
+
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Expert
 from dragoman.metrics import (
@@ -18,9 +22,6 @@ from dragoman.metrics import (
 )
 from dragoman.metrics import _checks as checks
 from dragoman.ports import Port
-from safetensors.torch import load_file, save_file
-from scipy.spatial.distance import cdist, pdist
-from torch import nn
 
 
 def draw(n, width, seed=0, shift=0.0, scale=1.0):

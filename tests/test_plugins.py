@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pluggy
 import pytest
+
 from dragoman import cards, hookspecs
 from dragoman.cards import ExpertCard
 from dragoman.catalogue import Plugin
@@ -304,6 +305,7 @@ def test_every_hook_has_a_catalogue():
 def test_the_plugin_in_the_documentation_works(site):
     """Its files are written as they stand there, found by discovery, built from two ports and sampled."""
     import torch
+
     from dragoman import Port
 
     text = (ROOT / "docs" / "plugins.md").read_text()

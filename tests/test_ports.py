@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+
 from dragoman import plugins
 from dragoman.cards import ExpertCard
 from dragoman.catalogue import Plugin

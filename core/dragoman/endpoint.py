@@ -34,17 +34,22 @@ class EndpointSpec:
 
     @classmethod
     def parse(cls, text: str) -> EndpointSpec:
-        """Read ``NAME[=ADDRESS][:PORT]``.
+        r"""Read ``NAME[=ADDRESS][:PORT]``.
 
         >>> EndpointSpec.parse("bert=google-bert/bert-base-uncased:cls")
         EndpointSpec(expert='bert', address='google-bert/bert-base-uncased', port='cls')
 
+        A colon inside an address (``C:\models``, ``lab:8000/model``) does not begin a port, since no port's name has
+        a slash.
+
         Raises:
-            InputError: the name is missing.
+            InputError: the name is missing, or nothing follows ``=`` or ``:``.
         """
-        left, _, port = text.rpartition(":") if ":" in text else (text, "", "")
-        name, _, address = left.partition("=")
-        if not name:
+        left, colon, port = text.rpartition(":")
+        if not colon or ("=" in left and {"/", "\\"} & set(port)):
+            left, colon, port = text, "", ""
+        name, equals, address = left.partition("=")
+        if not name or (equals and not address) or (colon and not port):
             raise InputError(f"{text!r} names no expert; write NAME, NAME:PORT or NAME=ADDRESS:PORT.")
         return cls(name, address, port)
 
@@ -55,6 +60,11 @@ class EndpointSpec:
     def card(self) -> ExpertCard:
         """The expert's card."""
         return zoo().experts.find(self.expert).card
+
+    def port_on_card(self, *, giving: bool) -> Port | None:
+        """The port as far as the card knows it, or ``None``: checkpoints may have more ports than their card."""
+        ports = [port for port in self.card.ports if (port.name == self.port if self.port else _able(port, giving))]
+        return ports[0] if ports else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def load_expert(name: str, address: str = "", *, device: str | torch.device | No
 
 def _port_of(expert: Expert, spec: EndpointSpec, giving: bool) -> Port:
     verb = "give" if giving else "take"
-    able = [port for port in expert.ports.values() if (port.gives if giving else port.takes)]
+    able = [port for port in expert.ports.values() if _able(port, giving)]
     if not spec.port:
         if not able:
             raise PortError(f"Expert {spec.expert!r} has no port that can {verb} a representation.")
@@ -114,3 +124,7 @@ def _port_of(expert: Expert, spec: EndpointSpec, giving: bool) -> Port:
         names = ", ".join(p.name for p in able) or "none"
         raise PortError(f"Port {port.name!r} of {spec.expert!r} does not {verb}; ports that do: {names}.")
     return port
+
+
+def _able(port: Port, giving: bool) -> bool:
+    return port.gives if giving else port.takes

@@ -62,6 +62,8 @@ class Expert(nn.Module):
 
     #: File whose content :meth:`describe` reads.
     config_name: ClassVar[str] = "config.json"
+    #: Modality of what :meth:`encode` takes, a key of :data:`dragoman.ports.MODALITIES`; ``""`` if it does not encode.
+    reads: ClassVar[str] = ""
 
     config: dict[str, Any]
     origin: Origin | None

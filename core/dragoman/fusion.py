@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -95,7 +96,7 @@ class Fusion(nn.Module):
             InputError: a prompt is empty, a number is out of range, or candidates are asked for without a ranker.
         """
         texts = _checked_prompts(prompts)
-        self._check_numbers(n, temperature, truncation, candidates)
+        self._check_numbers(n, temperature, truncation, candidates, batch_size)
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         condition = self.encoder.encode(texts, self.source.port.name)
         rows = [row for row in range(len(texts)) for _ in range(n)]
@@ -117,13 +118,14 @@ class Fusion(nn.Module):
         if candidates == 1 or self.ranker is None:
             return images
         best = self.ranker.score(images, repeated).view(-1, candidates).argmax(dim=1)
-        return images.view(-1, candidates, *images.shape[1:])[torch.arange(len(best)), best]
+        return images.view(-1, candidates, *images.shape[1:])[torch.arange(len(best), device=best.device), best]
 
-    def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int) -> None:
-        if n < 1 or candidates < 1:
-            raise InputError(f"n and candidates must be at least 1, not {min(n, candidates)}.")
-        if temperature < 0:
-            raise InputError(f"temperature must be 0 or more, not {temperature}.")
+    def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int, batch_size: int) -> None:
+        for name, value in (("n", n), ("candidates", candidates), ("batch_size", batch_size)):
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}.")
+        if not 0 <= temperature < math.inf:
+            raise InputError(f"temperature must be a number of at least 0, not {temperature}.")
         if not 0 < truncation <= 1:
             raise InputError(f"truncation must be in (0, 1], not {truncation}.")
         if candidates > 1 and self.ranker is None:
@@ -145,6 +147,8 @@ def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:
     if not texts:
         raise InputError("No prompt was given; pass at least one text.")
     for position, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise InputError(f"Prompt {position} is {text!r}; prompts are texts.")
         if not text.strip():
             raise InputError(f"Prompt {position} is empty; describe what to make.")
     return texts

@@ -6,7 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 __all__ = ["Progress", "progress"]
 
@@ -40,35 +45,36 @@ def progress(what: str, total: int) -> Iterator[Progress]:
 
 
 @contextmanager
-def _bar(console: object, what: str, total: int) -> Iterator[Progress]:
-    from rich import progress as rich_progress
+def _bar(console: Console, what: str, total: int) -> Iterator[Progress]:
+    from rich import progress as bars
 
     columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[note]}"),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[note]}", markup=False),
     )
-    with rich_progress.Progress(*columns, console=console) as bars:  # type: ignore[arg-type]
-        yield _Bar(bars, bars.add_task(what, total=total, note=""))
+    # What is printed meanwhile goes above the bar, but only if both go to a terminal: data on stdout stays there.
+    with bars.Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bar:
+        yield _Bar(bar, bar.add_task(what, total=total, note=""))
 
 
 class _Bar:
-    def __init__(self, bars: object, task: object) -> None:
-        self.bars, self.task = bars, task
+    def __init__(self, bar: Bars, task: TaskID) -> None:
+        self.bar, self.task = bar, task
 
     def update(self, done: int, note: str = "") -> None:
-        self.bars.update(self.task, completed=done, note=note)  # type: ignore[attr-defined]
+        self.bar.update(self.task, completed=done, note=note)
 
 
 class _Lines:
     def __init__(self, what: str, total: int) -> None:
-        self.what, self.total = what, total
+        self.what, self.total, self.said = what, total, -1
         self.next = time.monotonic()
 
     def update(self, done: int, note: str = "") -> None:
-        if time.monotonic() < self.next and done < self.total:
+        if done == self.said or (time.monotonic() < self.next and done < self.total):
             return
-        self.next = time.monotonic() + SECONDS_BETWEEN_LINES
+        self.said, self.next = done, time.monotonic() + SECONDS_BETWEEN_LINES
         print(f"{self.what}: {done}/{self.total} {note}".rstrip(), file=sys.stderr, flush=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dragoman.errors import InputError
 
 __all__ = ["Recipe"]
+
+_TEXTS = ("source", "target", "ranker")
+_TABLES = ("translator", "pairs", "method", "training")
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,14 @@ class Recipe:
         source: endpoint of the expert that reads, ``NAME[=ADDRESS][:PORT]``.
         target: endpoint of the expert that renders.
         translator: ``name`` on the translator's card, and its own options.
-        pairs: ``count``, ``seed`` and ``captioner`` for generated pairs, or ``folder`` for the user's own.
+        pairs: ``count``, ``seed`` and ``captioner`` (``NAME[=ADDRESS]``) for generated pairs, or ``folder`` for the
+            user's own.
         method: ``name`` on the method's card, its options, and optionally ``critic`` (the name on a critic's card).
         training: ``steps`` or ``minutes``, and the other fields of :class:`dragoman.training.Settings`.
         ranker: name of the critic that will rank candidates, or ``""``.
+
+    Raises:
+        InputError: an entry has another type, the translator has no name, or a value cannot be written as JSON.
     """
 
     source: str
@@ -33,6 +41,22 @@ class Recipe:
     method: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     ranker: str = ""
+
+    def __post_init__(self) -> None:
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"The recipe's entry {name!r} must be a text, not {getattr(self, name)!r}.")
+        for name in _TABLES:
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"The recipe's entry {name!r} must be a table, not {getattr(self, name)!r}.")
+        if not isinstance(self.translator.get("name"), str):
+            raise InputError("The recipe's translator has no name; write name = ... in its table.")
+        try:
+            json.dumps(self.to_dict(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The recipe holds a value that is neither number, text, list nor table: {error}."
+            ) from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
@@ -60,10 +84,14 @@ class Recipe:
         import tomllib
 
         try:
-            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read as a recipe: {error.strerror}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path} cannot be read as a recipe: {error}.") from error
+        return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""
-        return asdict(self)
+        tables = {name: dict(getattr(self, name)) for name in _TABLES}
+        return {name: tables.get(name, getattr(self, name)) for name in self.__dataclass_fields__}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-__all__ = ["Representation", "Tokens", "concatenate", "randn_rows", "repeat_rows", "select"]
+__all__ = ["Representation", "Tokens", "concatenate", "length", "randn_rows", "repeat_rows", "select"]
 
 
 class Tokens(NamedTuple):
@@ -27,6 +27,11 @@ class Tokens(NamedTuple):
 Representation: TypeAlias = Tensor | Tokens | list[str]
 
 
+def length(batch: Representation) -> int:
+    """How many samples a batch has."""
+    return len(batch.values) if isinstance(batch, Tokens) else len(batch)
+
+
 def select(batch: Representation, rows: Sequence[int]) -> Representation:
     """The samples of a batch at the given rows."""
     if isinstance(batch, list):
@@ -38,17 +43,20 @@ def select(batch: Representation, rows: Sequence[int]) -> Representation:
 
 def repeat_rows(batch: Representation, times: int) -> Representation:
     """Each sample ``times`` times in a row: ``a b`` becomes ``a a b b``."""
-    return select(batch, [row for row in range(_length(batch)) for _ in range(times)])
+    return select(batch, [row for row in range(length(batch)) for _ in range(times)])
 
 
 def concatenate(batches: Sequence[Representation]) -> Representation:
-    """Join batches of one kind; token sequences are padded to the longest."""
+    """Join one or more batches of one kind; token sequences are padded to the longest."""
     first = batches[0]
+    kinds = {kind.__name__ for kind in (list, Tokens, Tensor) for batch in batches if isinstance(batch, kind)}
+    if len(kinds) > 1:
+        raise TypeError(f"Batches of different kinds cannot be joined: {' and '.join(sorted(kinds))}.")
     if isinstance(first, list):
-        return [text for batch in batches if isinstance(batch, list) for text in batch]
+        return [text for batch in cast("Sequence[list[str]]", batches) for text in batch]
     if isinstance(first, Tokens):
-        return _concatenate_tokens([batch for batch in batches if isinstance(batch, Tokens)])
-    return torch.cat([batch for batch in batches if isinstance(batch, Tensor)])
+        return _concatenate_tokens(cast("Sequence[Tokens]", batches))
+    return torch.cat(list(cast("Sequence[Tensor]", batches)))
 
 
 def randn_rows(rows: int, size: int, generator: torch.Generator | None) -> Tensor:
@@ -57,11 +65,7 @@ def randn_rows(rows: int, size: int, generator: torch.Generator | None) -> Tenso
     ``torch.randn`` of a larger tensor does not begin with the values of a smaller one; drawing row by row does.
     """
     drawn = [torch.randn(size, generator=generator, device=_device_of(generator)) for _ in range(rows)]
-    return torch.stack(drawn) if drawn else torch.empty(0, size)
-
-
-def _length(batch: Representation) -> int:
-    return len(batch.values) if isinstance(batch, Tokens) else len(batch)
+    return torch.stack(drawn) if drawn else torch.empty(0, size, device=_device_of(generator))
 
 
 def _concatenate_tokens(batches: Sequence[Tokens]) -> Tokens:

@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from dragoman.errors import PackageError
-from dragoman.translator import Translator
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.nn.parameter import is_lazy
+
+from dragoman.errors import PackageError
+from dragoman.translator import Translator
 
 __all__ = ["build_translator"]
 

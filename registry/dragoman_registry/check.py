@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from dragoman.errors import DragomanError, PackageError
 from dragoman.formats import format_of
 from dragoman.stores import Location, locate
-from torch import Tensor
-
 from dragoman_registry.manifest import read_manifest
 from dragoman_registry.vectors import INPUTS, Tolerance, produce, read_vectors
 

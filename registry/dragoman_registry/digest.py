@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dragoman.errors import PackageError
-
 from dragoman_registry.header import TensorEntry, read_header
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from dragoman.errors import PackageError
 from dragoman.stores import Location
-
 from dragoman_registry.header import read_header
 from dragoman_registry.manifest import MANIFEST, WEIGHTS, read_manifest
 from dragoman_registry.strict import MAX_BYTES, parse_json
 
 if TYPE_CHECKING:
     import torch
+
     from dragoman.fusion import Fusion
 
 __all__ = ["PackageFormat", "is_package"]

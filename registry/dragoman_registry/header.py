@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dragoman.errors import PackageError
-
 from dragoman_registry.strict import Fields, parse_json
 
 __all__ = ["MAX_HEADER", "MAX_TENSORS", "TensorEntry", "read_header"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import PackageError, PortError
@@ -13,7 +14,6 @@ from dragoman.plugins import Catalogue, Offer, zoo
 from dragoman.ports import Port, check_fit
 from dragoman.stores import Location
 from dragoman.translator import Translator
-
 from dragoman_registry.building import build_translator
 from dragoman_registry.manifest import WEIGHTS, Manifest, read_manifest
 from dragoman_registry.parts import TranslatorPart

@@ -13,7 +13,6 @@ from typing import Any
 
 from dragoman.errors import PackageError, PortError
 from dragoman.ports import Port
-
 from dragoman_registry import patterns
 from dragoman_registry.parts import Component, FileEntry, TranslatorPart
 from dragoman_registry.strict import MAX_BYTES, Fields, dump_json, parse_json

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dragoman.errors import PackageError
-
 from dragoman_registry import patterns
 from dragoman_registry.strict import Fields
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+
 from dragoman.cards import Card
 from dragoman.errors import InputError, PackageError
 from dragoman.expert import Expert, Origin
 from dragoman.plugins import Offer
 from dragoman.ports import Port, choose_port
 from dragoman.stores import Location, locate
-from torch import nn
-
 from dragoman_registry.digest import digest_of_folder
 from dragoman_registry.parts import Component
 from dragoman_registry.patterns import is_hub_id

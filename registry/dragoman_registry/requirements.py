@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dragoman.errors import PackageError, PluginError
-from dragoman.plugins import Offer, Plugin, zoo
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
+
+from dragoman.errors import PackageError, PluginError
+from dragoman.plugins import Offer, Plugin, zoo
 
 __all__ = ["check_requirements", "requirements_of"]
 

@@ -15,7 +15,6 @@ from dragoman import __version__
 from dragoman.errors import InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman.plugins import Offer, zoo
-
 from dragoman_registry.atomic import replacing, write_file
 from dragoman_registry.card import CARD, render_card
 from dragoman_registry.digest import digest_of_file

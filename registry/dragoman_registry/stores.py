@@ -9,7 +9,6 @@ from pathlib import Path
 from dragoman import __version__
 from dragoman.errors import PackageError
 from dragoman.stores import Location
-
 from dragoman_registry import patterns
 from dragoman_registry.atomic import recover
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from dragoman.errors import PackageError
 from torch import Tensor
 
+from dragoman.errors import PackageError
 from dragoman_registry.atomic import flush
 from dragoman_registry.header import read_header
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from dragoman.errors import InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman.representation import Representation, Tokens, repeat_rows
-from torch import Tensor
-
 from dragoman_registry.atomic import write_file
 from dragoman_registry.strict import Fields, dump_json, parse_json
 from dragoman_registry.tensors import load_tensors, save_tensors

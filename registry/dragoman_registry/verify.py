@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from dragoman.errors import PackageError
-
 from dragoman_registry.digest import digest_of_file, sha256_of_file
 from dragoman_registry.manifest import MANIFEST, WEIGHTS, Manifest
 from dragoman_registry.parts import FileEntry

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import dragoman
 import pytest
 import torch
+
+import dragoman
 from dragoman.errors import DragomanError, InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman_registry import atomic

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import dragoman
 import pytest
+from huggingface_hub import ModelCard
+
+import dragoman
 from dragoman.fusion import Fusion
 from dragoman.ports import Port
 from dragoman_registry.card import render_card
 from dragoman_registry.manifest import Manifest
 from dragoman_registry.parts import Component, TranslatorPart
-from huggingface_hub import ModelCard
 from tiny_zoo.build import build_fusion
 
 DIGEST = "tensors-sha256:" + "0" * 64

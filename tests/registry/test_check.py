@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+
 from dragoman.errors import DragomanError, InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman_registry import vectors
 from dragoman_registry.check import check
 from dragoman_registry.commands import check as command
 from dragoman_registry.vectors import Inputs, produce, read_vectors
-from safetensors.torch import load_file, save_file
 from tiny_zoo.build import build_fusion
 from tiny_zoo.parts import TinyBrightness, TinyImage
 from tiny_zoo.tamper import edit_manifest, reseal

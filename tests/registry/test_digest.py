@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
 from dragoman.errors import PackageError
 from dragoman_registry import digest
 from dragoman_registry.digest import digest_of_file, digest_of_folder, digest_of_tensors, sha256_of_file
-from safetensors.torch import save_file
-from torch import Tensor
 
 TENSORS = {"b.weight": torch.arange(6.0).reshape(2, 3), "a": torch.tensor([1, -2]), "c": torch.tensor(True)}
 

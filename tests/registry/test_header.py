@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from dragoman.errors import PackageError
 from dragoman_registry.header import MAX_HEADER, read_header
 from dragoman_registry.tensors import load_tensors, save_tensors
-from safetensors.torch import save_file
 from tiny_zoo.tamper import entry, safetensors_bytes
 
 DTYPES = [

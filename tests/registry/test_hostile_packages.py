@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
 import dragoman
 import dragoman_registry
-import pytest
 import tiny_zoo
-import torch
 from conftest import MakeZoo
 from dragoman import builtin
 from dragoman.catalogue import Plugin
@@ -24,7 +26,6 @@ from dragoman.errors import DragomanError, PackageError, PluginError, PortError,
 from dragoman.formats import format_of
 from dragoman.stores import Location
 from dragoman_registry.loading import load_fusion
-from safetensors.torch import load_file, save_file
 from tiny_zoo.parts import TinyGaussian, TinyImage, TinyText
 from tiny_zoo.tamper import edit_manifest, entry, reseal, safetensors_bytes
 

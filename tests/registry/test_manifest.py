@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dragoman_registry
 import pytest
+
+import dragoman_registry
 from dragoman.errors import PackageError
 from dragoman.ports import MODALITIES, Port
 from dragoman_registry.manifest import KINDS, SCHEMA, Manifest, read_manifest

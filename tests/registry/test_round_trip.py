@@ -6,9 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
-import dragoman
 import pytest
 import torch
+
+import dragoman
 from dragoman import Expert
 from dragoman.endpoint import load_expert
 from dragoman.errors import InputError, PackageError

@@ -13,15 +13,16 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import dragoman
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub import constants
+
+import dragoman
 from dragoman.errors import PackageError
 from dragoman.stores import locate
 from dragoman_registry.check import check
 from dragoman_registry.stores import FolderStore, HubStore, is_path
-from huggingface_hub import constants
 from tiny_zoo.build import build_fusion
 from tiny_zoo.hub import COMMIT, Hub, files_of
 

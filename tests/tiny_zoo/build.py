@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman.fusion import Fusion
-
 from tiny_zoo.parts import TinyGaussian
 
 RECIPE = {"steps": 3, "seed": 7, "from": "tiny-text:pooled", "to": "tiny-image:z"}

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from dragoman import Critic, Expert, Port, Tokens, Translator
-from dragoman.representation import Representation, randn_rows
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from dragoman import Critic, Expert, Port, Tokens, Translator
+from dragoman.representation import Representation, randn_rows
 
 
 class TinyExpert(Expert):

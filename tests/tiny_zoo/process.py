@@ -9,10 +9,10 @@ import time
 from itertools import count
 from pathlib import Path
 
-import dragoman
 import torch
-from dragoman.fusion import Fusion
 
+import dragoman
+from dragoman.fusion import Fusion
 from tiny_zoo.build import build_fusion
 from tiny_zoo.zoo import make_zoo
 

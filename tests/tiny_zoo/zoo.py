@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dragoman_registry
+import tiny_zoo
 from dragoman import builtin, plugins
 from dragoman.catalogue import Plugin
 from dragoman.plugins import Zoo
-
-import tiny_zoo
 
 
 def make_zoo() -> None:

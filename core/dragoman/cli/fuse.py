@@ -2,100 +2,162 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dragoman.cli.group import INTERRUPTED
 from dragoman.errors import InputError
+
+if TYPE_CHECKING:
+    from dragoman.recipe import Recipe
 
 __all__ = ["fuse"]
 
+#: Options that a recipe replaces, by the name of their parameter.
+_FLAGS = {
+    "source": "--from",
+    "target": "--to",
+    "translator": "--translator",
+    "captioner": "--captioner",
+    "pairs": "--pairs",
+    "count": "--count",
+    "critic": "--critic",
+    "ranker": "--ranker",
+}
+DEFAULT_TRANSLATOR = "cinn"
+LARGEST_SEED = 2**63 - 1
+
 
 @click.command()
-@click.argument("recipe", required=False, type=click.Path(path_type=Path))
+@click.argument("recipe", required=False)
 @click.option("--from", "source", metavar="EXPERT[:PORT]", help="Expert that reads the prompt, such as bert:pooled.")
 @click.option("--to", "target", metavar="EXPERT[:PORT]", help="Expert that renders, such as biggan-fashion:latent.")
-@click.option("--translator", default="cinn", show_default=True, help="Translator to train.")
-@click.option("--captioner", help="Expert that captions the target's images; by default the one on the target's card.")
+@click.option("--translator", help="Translator to train.  [default: cinn]")
+@click.option("--captioner", help="Expert that captions the target's images.  [default: the one on the target's card]")
 @click.option("--pairs", type=click.Path(path_type=Path), help="Folder with your own pairs instead of generated ones.")
-@click.option("--count", type=int, help="How many pairs to generate.")
+@click.option("--count", type=click.IntRange(2), help="How many pairs to generate.")
 @click.option("--critic", help="Critic that takes part in training.")
-@click.option("--ranker", default="", help="Critic that ranks candidates when sampling.")
-@click.option("--steps", type=int, help="Training steps.")
-@click.option("--minutes", type=float, help="Training time instead of steps.")
-@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--ranker", help="Critic that ranks candidates when sampling.")
+@click.option("--steps", type=click.IntRange(1), help="Training steps.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Training time instead of steps.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), help="Seed of everything that is drawn.")
 @click.option("--device", help="Where to run: cpu, cuda, ...; the accelerator if there is one.")
-@click.option("--resume", is_flag=True, help="Go on with the run that was interrupted in the folder.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run that was interrupted in the folder; --out alone will do."
+)
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; the fusion is in OUT/model."
 )
-def fuse(recipe: Path | None, out: Path, device: str | None, resume: bool, **options: Any) -> None:
+def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, **options: Any) -> None:
     r"""Fuse two experts: train a translator from one's representation into the other's space.
 
-    Give RECIPE (a TOML file, or the folder of a fusion, which is then made again), or --from and --to.
+    Give RECIPE (a TOML file, or a fusion, which is then made again), or --from and --to.
 
     \b
     dragoman fuse --from bert --to biggan-fashion --minutes 2 --out runs/mine
     dragoman fuse recipe.toml --out runs/mine
+    dragoman fuse --resume --out runs/mine
     """
-    from dragoman.fuse import fuse as carry_out
-
-    chosen = _recipe_at(recipe, options) if recipe else _recipe_from(options)
-    fusion = carry_out(chosen, out, device=device, resume=resume)
-    fusion.save_pretrained(out / "model")
+    chosen = _chosen(recipe, out, resume, options)
+    try:
+        _carry_out(chosen, out, device, resume)
+    except KeyboardInterrupt:
+        click.echo(_farewell(out, device), err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
     click.echo(out / "model")
 
 
-def _recipe_at(path: Path, options: dict[str, Any]) -> Any:
+def _farewell(out: Path, device: str | None) -> str:
+    from dragoman.run import Run
+
+    if not Run(out).started:
+        return "Interrupted before the work began."
+    where = ["--device", device] if device else []
+    return f"Interrupted; go on with: {shlex.join(['dragoman', 'fuse', '--resume', '--out', str(out), *where])}"
+
+
+def _carry_out(chosen: Recipe, out: Path, device: str | None, resume: bool) -> None:
+    from dragoman.cli.sample import check_device
+    from dragoman.fuse import fuse as carry_out
+    from dragoman.training.device import is_main_process
+
+    if device is not None:
+        check_device(device)
+    fusion = carry_out(chosen, out, device=device, resume=resume)
+    if is_main_process():
+        fusion.save_pretrained(out / "model")
+
+
+def _chosen(recipe: str | None, out: Path, resume: bool, options: dict[str, Any]) -> Recipe:
+    given = {name for name, value in options.items() if value not in (None, "")}
+    if resume and recipe is None and not given:
+        from dragoman.run import Run
+
+        return Run(out).recipe()
+    return _recipe_at(recipe, options) if recipe else _recipe_from(options)
+
+
+def _recipe_at(address: str, options: dict[str, Any]) -> Recipe:
     from dragoman.recipe import Recipe
 
-    given = sorted(name for name in ("source", "target", "captioner", "pairs", "critic") if options[name])
-    if given:
-        raise InputError(f"A recipe says everything itself; leave out --{given[0]}.")
-    found = Recipe.from_dict(_stored_recipe(path)) if path.is_dir() else Recipe.from_toml(path)
+    for name, flag in _FLAGS.items():
+        if options[name]:
+            raise InputError(f"A recipe says everything itself; leave out {flag}.")
+    path = Path(address)
+    is_toml = path.suffix == ".toml" or path.is_file()
+    found = Recipe.from_toml(path) if is_toml else Recipe.from_dict(_stored_recipe(address))
+    if options["seed"] is not None and "folder" not in found.pairs:
+        found = replace(found, pairs={**found.pairs, "seed": options["seed"]})
     return _with_training(found, options)
 
 
-def _stored_recipe(folder: Path) -> dict[str, Any]:
+def _stored_recipe(address: str) -> dict[str, Any]:
     from dragoman.formats import format_of
     from dragoman.stores import locate
 
-    location = locate(folder)
+    location = locate(address)
     recipe = format_of(location).describe(location.folder).get("recipe")
     if not recipe:
-        raise InputError(f"The package {folder} carries no recipe, so it cannot be made again.")
+        raise InputError(f"The package {address} carries no recipe, so it cannot be made again.")
     return dict(recipe)
 
 
-def _recipe_from(options: dict[str, Any]) -> Any:
+def _recipe_from(options: dict[str, Any]) -> Recipe:
     from dragoman.recipe import Recipe
 
-    for name, flag in (("source", "--from"), ("target", "--to")):
+    for name in ("source", "target"):
         if not options[name]:
-            raise InputError(f"{flag} is missing; name the expert, or give a recipe.")
-    pairs = {"folder": str(options["pairs"])} if options["pairs"] else {}
-    pairs |= {name: options[name] for name in ("captioner", "count") if options[name]}
-    if options["seed"] is not None and "folder" not in pairs:
-        pairs["seed"] = options["seed"]
+            raise InputError(f"{_FLAGS[name]} is missing; name the expert, or give a recipe.")
     recipe = Recipe(
         source=options["source"],
         target=options["target"],
-        translator={"name": options["translator"]},
-        pairs=pairs,
+        translator={"name": options["translator"] or DEFAULT_TRANSLATOR},
+        pairs=_pairs(options),
         method={"name": "paired"} | ({"critic": options["critic"]} if options["critic"] else {}),
-        ranker=options["ranker"],
+        ranker=options["ranker"] or "",
     )
     return _with_training(recipe, options)
 
 
-def _with_training(recipe: Any, options: dict[str, Any]) -> Any:
-    from dataclasses import replace
+def _pairs(options: dict[str, Any]) -> dict[str, Any]:
+    generated = {name: options[name] for name in ("captioner", "count", "seed") if options[name] is not None}
+    if not options["pairs"]:
+        return generated
+    for name in ("captioner", "count"):
+        if name in generated:
+            raise InputError(f"With --pairs nothing is generated; leave out {_FLAGS[name]}.")
+    return {"folder": str(options["pairs"])}
 
-    if options["steps"] and options["minutes"]:
+
+def _with_training(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+    chosen = {name: options[name] for name in ("steps", "minutes", "seed") if options[name] is not None}
+    if "steps" in chosen and "minutes" in chosen:
         raise InputError("Give --steps or --minutes, not both.")
     training = dict(recipe.training)
-    if options["steps"] or options["minutes"]:
+    if "steps" in chosen or "minutes" in chosen:
         training = {name: value for name, value in training.items() if name not in ("steps", "minutes")}
-    training |= {name: options[name] for name in ("steps", "minutes", "seed") if options[name] is not None}
-    return replace(recipe, training=training)
+    return replace(recipe, training=training | chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from dragoman.training.method import Batch
 __all__ = ["GeneratedPairs", "Pairs"]
 
 CAPTION_PORT = "caption"
+#: Images that are rendered and captioned at once.
+RENDERED = 256
 
 
 class Pairs(NamedTuple):
@@ -51,17 +54,33 @@ class GeneratedPairs:
     def __post_init__(self) -> None:
         if CAPTION_PORT not in self.captioner.ports:
             raise PortError(f"{type(self.captioner).__name__} has no port 'caption', so it cannot caption images.")
-        if "text" not in {port.modality for port in self.source.expert.ports.values()}:
-            raise InputError(f"{self.source.name!r} does not read text; generated pairs are captions.")
+        try:
+            self.source.expert.encode(["a text"], self.source.port.name)
+        except Exception as error:  # an expert of images fails on texts with anything
+            raise InputError(
+                f"{self.source.name!r} does not encode texts ({error}), but generated pairs are captions; "
+                "choose an expert that reads text."
+            ) from error
 
     @torch.no_grad()
-    def make(self, count: int, generator: torch.Generator) -> Pairs:
-        """Targets with their captions, without encoding."""
+    def make(self, count: int, generator: torch.Generator, progress: Callable[[int], None] | None = None) -> Pairs:
+        """Targets with their captions, without encoding.
+
+        Args:
+            count: how many.
+            generator: draws the targets first, then the captions.
+            progress: called with the number of captions so far.
+        """
         port = self.target.port.name
         target = self.target.expert.draw(port, count, generator=generator)
-        images = self.target.expert.decode(target, port)
-        captions = self.captioner.encode(images, CAPTION_PORT, generator=generator)
-        assert isinstance(captions, list)
+        captions: list[str] = []
+        for part in target.split(RENDERED):
+            images = self.target.expert.decode(part, port)
+            said = self.captioner.encode(images, CAPTION_PORT, generator=generator)
+            assert isinstance(said, list)
+            captions += said
+            if progress:
+                progress(len(captions))
         return Pairs(target, captions)
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Pairs on disk: the frozen experts run once, and every step of training only reads.
 
 A store is a folder of shards, each written whole; a build that was killed goes on with the first missing shard.
-Equal captions are encoded once and stored once in each shard.
+Equal captions of a shard are encoded once and stored once.
 """
 
 from __future__ import annotations
@@ -9,25 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dragoman.atomic import replacing
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
-from dragoman.pairs.generated import GeneratedPairs, Pairs
+from dragoman.expert import Expert
+from dragoman.pairs.generated import GeneratedPairs
+from dragoman.pairs.shard import read_shard, write_shard
 from dragoman.progress import progress
-from dragoman.representation import Representation, Tokens, concatenate, select
+from dragoman.representation import concatenate, select
 from dragoman.training.method import Batch
 from dragoman.training.seeding import generator_for
 
 __all__ = ["PairStore", "build_store", "store_key"]
 
 SHARD_SIZE = 4096
+#: What the pairs depend on, and how many there are to be.
+FACTS = "pairs.json"
 
 
 class PairStore:
@@ -38,22 +43,24 @@ class PairStore:
 
     Attributes:
         target: ``[N, ...]``.
-        captions: the distinct captions.
+        captions: the distinct captions of each shard, one shard after the other.
         rows: int64 ``[N]``, the caption of each pair.
-        conditions: the representation of each distinct caption.
+        conditions: the representation of each caption.
+
+    Raises:
+        InputError: the folder holds no pairs, not all of them, or damaged ones.
     """
 
     def __init__(self, folder: Path) -> None:
-        shards = [_read_shard(path) for path in sorted(folder.glob("*.safetensors"))]
+        shards = [read_shard(path) for path in sorted(folder.glob("*.safetensors"))]
         if not shards:
             raise InputError(f"{folder} holds no pairs.")
-        self.target = torch.cat([target for target, _, _, _ in shards])
-        self.captions: list[str] = [caption for _, captions, _, _ in shards for caption in captions]
-        offsets = [0]
-        for _, captions, _, _ in shards:
-            offsets.append(offsets[-1] + len(captions))
-        self.rows = torch.cat([rows + start for (_, _, rows, _), start in zip(shards, offsets, strict=False)])
-        self.conditions = concatenate([conditions for _, _, _, conditions in shards])
+        self.target = torch.cat([shard.target for shard in shards])
+        self.captions = [caption for shard in shards for caption in shard.captions]
+        starts = accumulate((len(shard.captions) for shard in shards[:-1]), initial=0)
+        self.rows = torch.cat([shard.rows + start for shard, start in zip(shards, starts, strict=True)])
+        self.conditions = concatenate([shard.conditions for shard in shards])
+        self._check_complete(folder)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -71,6 +78,14 @@ class PairStore:
             "caption": [self.captions[row] for row in rows],
         }
 
+    def _check_complete(self, folder: Path) -> None:
+        try:
+            count = json.loads((folder / FACTS).read_text(encoding="utf-8"))["count"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / FACTS} cannot be read; delete the folder and make the pairs again.") from error
+        if len(self) != count:
+            raise InputError(f"{folder} holds {len(self)} of {count} pairs; run what makes them again.")
+
 
 def build_store(folder: Path, pairs: GeneratedPairs, count: int, seed: int) -> PairStore:
     """Make ``count`` pairs, shard by shard, and load them.
@@ -82,72 +97,58 @@ def build_store(folder: Path, pairs: GeneratedPairs, count: int, seed: int) -> P
         seed: shard ``k`` is drawn from ``(seed, k)``.
 
     Raises:
-        InputError: ``count`` is below 2.
+        InputError: ``count`` is below 2, or the disk is full.
     """
     if count < 2:
         raise InputError(f"At least 2 pairs are needed, not {count}.")
-    own = folder / store_key(pairs, seed)
+    facts = _facts(pairs, count, seed)
+    own = folder / _key(facts)
     own.mkdir(parents=True, exist_ok=True)
-    shards = math.ceil(count / SHARD_SIZE)
+    with replacing(own / FACTS) as file:
+        file.write(json.dumps(facts, indent=2).encode())
     with progress("making pairs", count) as shown:
-        for index in range(shards):
-            size = min(SHARD_SIZE, count - index * SHARD_SIZE)
-            path = own / f"{index:05d}-{size}.safetensors"
+        for index in range(math.ceil(count / SHARD_SIZE)):
+            done = index * SHARD_SIZE
+            path, size = own / f"{index:05d}.safetensors", min(SHARD_SIZE, count - done)
             if not path.exists():
-                made = pairs.make(size, generator_for(seed, "pairs", index))
-                _write_shard(path, made, pairs.source)
-            shown.update(min(count, (index + 1) * SHARD_SIZE))
+                made = pairs.make(size, generator_for(seed, "pairs", index), _onwards(shown.update, done))
+                write_shard(path, made, pairs.source)
+            shown.update(done + size)
     return PairStore(own)
 
 
-def store_key(pairs: GeneratedPairs, seed: int) -> str:
-    """Sixteen hex digits that change with any expert, port or the seed."""
-    facts: Mapping[str, Any] = {
-        "source": _facts(pairs.source),
-        "target": _facts(pairs.target),
+def store_key(pairs: GeneratedPairs, count: int, seed: int) -> str:
+    """Sixteen hex digits that change with any expert, port, the number of pairs or the seed."""
+    return _key(_facts(pairs, count, seed))
+
+
+def _key(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _facts(pairs: GeneratedPairs, count: int, seed: int) -> dict[str, Any]:
+    return {
+        "source": _endpoint_facts(pairs.source),
+        "target": _endpoint_facts(pairs.target),
         "captioner": _expert_facts(pairs.captioner),
+        "count": count,
         "seed": seed,
+        "shard_size": SHARD_SIZE,
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _facts(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint_facts(endpoint: Endpoint) -> dict[str, str]:
     return {"port": endpoint.port.name, **_expert_facts(endpoint.expert)}
 
 
-def _expert_facts(expert: Any) -> dict[str, Any]:
-    # A fingerprint of the weights, not of their address: a checkpoint that changed in place is another expert.
-    sums = [float(value.double().sum()) for value in expert.state_dict().values() if value.is_floating_point()]
-    return {"class": type(expert).__name__, "config": expert.config, "weights": sums}
+def _expert_facts(expert: Expert) -> dict[str, str]:
+    # Of the weights, not of their address: a checkpoint that changed in place is another expert.
+    digest = hashlib.sha256(json.dumps(expert.config, sort_keys=True, default=str).encode())
+    for name, value in sorted(expert.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return {"class": type(expert).__name__, "digest": digest.hexdigest()}
 
 
-def _write_shard(path: Path, made: Pairs, source: Endpoint) -> None:
-    distinct = list(dict.fromkeys(made.captions))
-    position = {caption: row for row, caption in enumerate(distinct)}
-    condition = source.expert.encode(distinct, source.port.name)
-    text = torch.frombuffer(bytearray(json.dumps(distinct).encode()), dtype=torch.uint8)
-    tensors = {
-        "target": made.target.cpu().contiguous(),
-        "row": torch.tensor([position[caption] for caption in made.captions]),
-        "captions": text,
-        **_condition_tensors(condition),
-    }
-    temporary = path.with_suffix(".part")
-    save_file(tensors, temporary)
-    temporary.replace(path)
-
-
-def _condition_tensors(condition: Representation) -> dict[str, Tensor]:
-    if isinstance(condition, Tokens):
-        return {"values": condition.values.cpu().contiguous(), "mask": condition.mask.cpu().contiguous()}
-    assert isinstance(condition, Tensor)
-    return {"condition": condition.cpu().contiguous()}
-
-
-def _read_shard(path: Path) -> tuple[Tensor, list[str], Tensor, Representation]:
-    tensors = load_file(path)
-    captions: list[str] = json.loads(bytes(tensors["captions"].tolist()).decode())
-    condition: Representation = (
-        Tokens(tensors["values"], tensors["mask"]) if "values" in tensors else tensors["condition"]
-    )
-    return tensors["target"], captions, tensors["row"], condition
+def _onwards(update: Callable[[int], None], start: int) -> Callable[[int], None]:
+    return lambda done: update(start + done)

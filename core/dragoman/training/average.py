@@ -22,7 +22,8 @@ class MovingAverage:
         self.decay = decay
         self.updates = 0
         self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        self._averaged = {name for name, _ in module.named_parameters()}
+        # A parameter that two layers share has two names in the state.
+        self._averaged = {name for name, _ in module.named_parameters(remove_duplicate=False)}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:

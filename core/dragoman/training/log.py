@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from dragoman.atomic import replacing
+from dragoman.errors import TrainingError
 
 __all__ = ["RunLog"]
 
@@ -14,18 +18,29 @@ class RunLog:
 
     Args:
         path: the file.
-        step: lines of this and later steps are dropped: they belong to work that was lost.
+        step: step of the checkpoint that the run goes on from, 0 for a new run. Lines of later steps are dropped:
+            they belong to work that was lost.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in self._lines() if _step_of(line) < step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [line for line in self._lines() if _step_of(line) <= step]
+        with replacing(path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
 
-    def write(self, **entry: Any) -> None:
-        """Append one entry."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    def write(self, entry: Mapping[str, Any]) -> None:
+        """Append one entry.
+
+        Raises:
+            TrainingError: the disk is full, or the file cannot be written.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} could not be written ({error.strerror}); make room and resume."
+            ) from error
 
     def _lines(self) -> list[str]:
         return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []

@@ -64,7 +64,8 @@ class Phase:
 class Method(nn.Module):
     """What the trainer runs. Modules assigned as attributes move to the device; frozen ones stay frozen.
 
-    Subclasses implement :meth:`phases`, :meth:`trained` and :meth:`forward`.
+    Subclasses implement :meth:`phases`, :meth:`trained` and :meth:`forward`. What changes from step to step is in
+    the state of :meth:`trained`, or it would be lost when a run is resumed.
     """
 
     def phases(self) -> Sequence[Phase]:
@@ -80,12 +81,13 @@ class Method(nn.Module):
         return self.trained()
 
     def forward(self, phase: str, batch: Batch, generator: torch.Generator) -> Losses:
-        """Named losses of a phase, one value per sample.
+        """Named losses of a phase, one value per sample of the batch.
 
         Args:
             phase: name of the phase.
-            batch: from the batch source.
-            generator: the only source of randomness, on the CPU; the same at the same step of every run.
+            batch: from the batch source, on the run's device.
+            generator: the source of randomness, on the CPU; the same at the same step of every run. Layers that know
+                torch's global generator only, such as dropout, find that seeded by the step as well.
         """
         raise NotImplementedError
 

@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
-from dragoman.representation import Representation, Tokens
+from dragoman.errors import InputError
+from dragoman.representation import Representation, Tokens, length
 from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman.translator import Translator
 
 __all__ = ["Paired"]
 
+TRANSLATOR, CRITIC = "translator", "critic"
+
 
 class Paired(Method):
     """The losses of :meth:`dragoman.Translator.losses` over pairs of target and condition.
 
-    With a critic, part of each batch is also sampled, rendered by the frozen target expert and judged against its
-    condition; the gradient flows back through critic and expert to the translator. The likelihood keeps the
-    variety, the critic the consistency.
+    With a critic, a second phase samples for the conditions of a batch now and then, renders the samples by the frozen
+    target expert and has them judged against their conditions; the gradient flows back through critic and expert to
+    the translator. The likelihood keeps the variety, the critic the consistency.
 
     Args:
         translator: what is trained.
         target: the endpoint that renders; needed with a critic only.
         critic: judges renderings, frozen.
         critic_weight: factor of each of the critic's losses.
-        critic_samples: how many samples of each batch are rendered and judged.
+        critic_samples: how many samples are rendered and judged at a time.
+        critic_every: steps between two judgements, each of which costs as much as several steps without.
         condition_noise: standard deviation of Gaussian noise added to vector conditions in training.
         learning_rate: peak of Adam's learning rate.
         warmup: steps of linear warm-up before the cosine.
         clip: largest gradient norm.
+
+    Raises:
+        InputError: a critic without a target that renders for it, or without samples to judge.
     """
 
     def __init__(
@@ -43,52 +52,54 @@ class Paired(Method):
         critic: Critic | None = None,
         critic_weight: float = 1.0,
         critic_samples: int = 64,
+        critic_every: int = 4,
         condition_noise: float = 0.0,
         learning_rate: float = 1e-3,
         warmup: int = 50,
         clip: float = 5.0,
     ) -> None:
         super().__init__()
+        if critic and (target is None or critic_samples < 1):
+            raise InputError("A critic in training needs a target that renders, and at least 1 of critic_samples.")
         self.translator = translator
         self.renderer = target.expert if target else None
         self.render_port = target.port.name if target else ""
-        self.critic = critic.requires_grad_(False) if critic else None
-        self.critic_weight, self.critic_samples = critic_weight, critic_samples
+        self.critic = critic.requires_grad_(False).eval() if critic else None
+        self.critic_weight, self.critic_samples, self.critic_every = critic_weight, critic_samples, critic_every
         self.condition_noise = condition_noise
         self.learning_rate, self.warmup, self.clip = learning_rate, warmup, clip
 
     def phases(self) -> Sequence[Phase]:
-        """One phase that moves the whole translator."""
-        return (
-            Phase(
-                "translator",
-                list(self.translator.parameters()),
-                learning_rate=self.learning_rate,
-                warmup=self.warmup,
-                clip=self.clip,
-            ),
+        """One phase that moves the whole translator, and with a critic a second, less frequent one."""
+        translator = Phase(
+            TRANSLATOR,
+            list(self.translator.parameters()),
+            learning_rate=self.learning_rate,
+            warmup=self.warmup,
+            clip=self.clip,
         )
+        if self.critic is None:
+            return (translator,)
+        return (translator, replace(translator, name=CRITIC, every=self.critic_every, shares=TRANSLATOR))
 
     def trained(self) -> nn.Module:
         """The translator."""
         return self.translator
 
     def forward(self, phase: str, batch: Batch, generator: torch.Generator) -> Losses:
-        """The translator's losses, and ``critic.*`` where a critic takes part."""
+        """The translator's losses, or ``critic.*`` in the critic's phase."""
         target, condition = batch["target"], batch["condition"]
+        if phase == CRITIC:
+            judged = self._judged(_head(condition, self.critic_samples), generator)
+            return {name: _spread(value, length(condition)) for name, value in judged.items()}
         assert isinstance(target, Tensor)
-        noisy = self._disturb(condition, generator)
-        losses = self.translator.losses(target, noisy, generator=generator)
-        if self.critic is not None:
-            losses |= self._judged(condition, noisy, generator)
-        return losses
+        return self.translator.losses(target, self._disturb(condition, generator), generator=generator)
 
-    def _judged(self, condition: Representation, noisy: Representation, generator: torch.Generator) -> Losses:
+    def _judged(self, condition: Representation, generator: torch.Generator) -> Losses:
         assert self.critic is not None
         assert self.renderer is not None
-        asked, given = _head(condition, self.critic_samples), _head(noisy, self.critic_samples)
-        images = self.renderer.decode(self.translator.sample(given, generator=generator), self.render_port)
-        judged = self.critic.losses(images, asked)
+        latent = self.translator.sample(self._disturb(condition, generator), generator=generator)
+        judged = self.critic.losses(self.renderer.decode(latent, self.render_port), condition)
         return {f"critic.{name}": self.critic_weight * value for name, value in judged.items()}
 
     def _disturb(self, condition: Representation, generator: torch.Generator) -> Representation:
@@ -96,6 +107,11 @@ class Paired(Method):
             return condition
         noise = torch.randn(condition.shape, generator=generator).to(condition)
         return condition + self.condition_noise * noise
+
+
+def _spread(value: Tensor, size: int) -> Tensor:
+    """Losses of the first samples to losses of all, with the same mean: the others were not judged and count 0."""
+    return functional.pad(value * (size / len(value)), (0, size - len(value)))
 
 
 def _head(batch: Representation, rows: int) -> Representation:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-__all__ = ["generator_for"]
+__all__ = ["generator_for", "global_generator_for"]
 
 
 def generator_for(seed: int, *path: int | str) -> torch.Generator:
@@ -18,3 +20,18 @@ def generator_for(seed: int, *path: int | str) -> torch.Generator:
     """
     digest = hashlib.sha256(repr((seed, *path)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+@contextmanager
+def global_generator_for(device: torch.device, seed: int, *path: int | str) -> Iterator[None]:
+    """Seed torch's global generators from the path while the block runs, and put them back as they were.
+
+    Args:
+        device: whose generator is put back, beside the CPU's.
+        seed: as in :func:`generator_for`.
+        *path: as in :func:`generator_for`.
+    """
+    indices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=indices):
+        torch.manual_seed(generator_for(seed, *path, "global").initial_seed())
+        yield

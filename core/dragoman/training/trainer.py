@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +18,24 @@ from dragoman.progress import progress
 from dragoman.representation import Representation, Tokens
 from dragoman.training.average import MovingAverage
 from dragoman.training.checkpoint import load_checkpoint, save_checkpoint
+from dragoman.training.device import choose_device
 from dragoman.training.interrupt import interruptible
 from dragoman.training.log import RunLog
+from dragoman.training.losses import check_per_sample, describe, first_not_finite, weighted_sum
 from dragoman.training.method import Batch, BatchSource, Losses, Method, Phase
+from dragoman.training.phases import checked_phases
 from dragoman.training.schedule import learning_rate
-from dragoman.training.seeding import generator_for
+from dragoman.training.seeding import generator_for, global_generator_for
+from dragoman.training.settings import Settings
 
-__all__ = ["Settings", "Trainer", "TrainingResult"]
+__all__ = ["CHECKPOINT", "LOG", "Settings", "Trainer", "TrainingResult", "move"]
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+_ENTRIES = ("run", "step", "seconds", "trained", "average", "optimizers")
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run depends on, beside the method and the data.
-
-    Args:
-        steps: how many steps.
-        batch_size: samples per step, over all processes.
-        seed: where all randomness comes from.
-        ema_decay: decay of the moving average; 0 keeps the last weights.
-        precision: ``"no"`` (float32), ``"bf16"`` or ``"fp16"``, in accelerate's words.
-        log_every: steps between lines of the log.
-        checkpoint_every: steps between checkpoints.
-    """
-
-    steps: int
-    batch_size: int = 256
-    seed: int = 0
-    ema_decay: float = 0.999
-    precision: str = "no"
-    log_every: int = 50
-    checkpoint_every: int = 500
+#: Called with the step and the averaged weights.
+Snapshot = Callable[[int, Mapping[str, Tensor]], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ class TrainingResult:
     Attributes:
         steps: steps made in all.
         seconds: wall-clock seconds spent in steps, over all resumes.
-        losses: mean of each loss over the last logged step.
+        losses: mean of each loss over the last batch for which it was computed.
     """
 
     steps: int
@@ -77,162 +64,210 @@ class Trainer:
         data: where batches come from.
         settings: the run's settings.
         folder: where checkpoint and log go.
-        device: ``"cpu"`` keeps off the accelerator; anything else lets accelerate choose.
+        device: where the run takes place; ``None`` lets accelerate choose.
+
+    Raises:
+        TrainingError: the method's phases contradict each other.
     """
 
     def __init__(
-        self, method: Method, data: BatchSource, settings: Settings, folder: Path, *, device: str | None = None
+        self,
+        method: Method,
+        data: BatchSource,
+        settings: Settings,
+        folder: Path,
+        *,
+        device: str | torch.device | None = None,
     ) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
         self.method, self.data, self.settings, self.folder = method, data, settings, folder
         folder.mkdir(parents=True, exist_ok=True)
+        self.device = choose_device(device)
         # With several phases, each backward pass leaves the other phases' parameters without a gradient.
         ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=settings.precision, kwargs_handlers=[ddp])
-        self.wrapped: nn.Module = self.accelerator.prepare(method)
-        self.phases = list(method.phases())
+        # Device and precision are the run's own: accelerate fixes both for the whole process, which may hold more runs.
+        self.accelerator = Accelerator(mixed_precision="no", device_placement=False, kwargs_handlers=[ddp])
+        self.wrapped: nn.Module = self.accelerator.prepare(method.to(self.device))
+        self.phases = checked_phases(method)
         self.optimizers = {
             phase.name: self.accelerator.prepare(_optimizer(phase)) for phase in self.phases if not phase.shares
         }
         self.average = MovingAverage(method.averaged(), settings.ema_decay)
         self.step, self.seconds = 0, 0.0
+        self.losses: dict[str, float] = {}
 
-    def run(
-        self, *, resume: bool = False, snapshot: Callable[[int, Mapping[str, Tensor]], None] | None = None
-    ) -> TrainingResult:
+    def run(self, *, resume: bool = False, snapshot: Snapshot | None = None) -> TrainingResult:
         """Train to the last step.
 
         Args:
-            resume: go on from the checkpoint in the folder.
-            snapshot: called with the step and the averaged weights after each checkpoint.
+            resume: go on from the checkpoint in the folder; without it, a checkpoint that is there is removed.
+            snapshot: called with the step and the averaged weights before each checkpoint is written.
 
         Raises:
-            TrainingError: a loss is not finite, the disk is full, or the checkpoint is of another run.
+            TrainingError: a loss or gradient is not finite, a loss is not per sample, the disk is full, or the
+                checkpoint is damaged or of another run.
             KeyboardInterrupt: the user asked to stop; the checkpoint is written.
         """
-        if resume:
-            self._restore()
-        log = RunLog(self.folder / LOG, self.step)
-        means: dict[str, float] = {}
+        self._begin(resume)
         with interruptible() as interrupt, progress("training", self.settings.steps) as shown:
             while self.step < self.settings.steps:
-                started = time.monotonic()
-                means = self._one_step()
-                self.seconds += time.monotonic() - started
-                self._report(log, means)
-                if snapshot and self._checkpoint_is_due():
-                    snapshot(self.step, self.average.shadow)
-                shown.update(self.step, _describe(means))
-                if interrupt.requested:
-                    self._save()
+                self._timed_step()
+                self._log()
+                stop = interrupt.requested
+                self._keep(snapshot, stop)
+                shown.update(self.step, describe(self.losses))
+                if stop:
                     raise KeyboardInterrupt
-        self._save()
         self.average.copy_to(self.method.averaged())
-        return TrainingResult(self.step, self.seconds, means)
+        return TrainingResult(self.step, self.seconds, dict(self.losses))
+
+    def spend(self, minutes: float) -> None:
+        """Set the number of steps so that the run takes about so long on this machine."""
+        from accelerate.utils import broadcast_object_list
+
+        steps = [max(1, int(minutes * 60 / self.seconds_per_step()))]
+        broadcast_object_list(steps)  # the main process's measurement counts
+        self.settings = replace(self.settings, steps=steps[0])
 
     def seconds_per_step(self, trials: int = 6) -> float:
-        """Median time of a few forward and backward passes that change nothing; turns minutes into steps."""
-        before = {name: value.clone() for name, value in self.method.trained().state_dict().items()}
-        times: list[float] = []
-        for trial in range(trials):
-            started = time.monotonic()
-            for index in range(len(self.phases)):
-                self._gradients(index, trial)
-                self._optimizer_of(index).zero_grad()
-            times.append(time.monotonic() - started)
-        self.method.trained().load_state_dict(before)
-        return sorted(times)[len(times) // 2]
+        """Mean time of a few steps, after which everything is as it was before."""
+        before = copy.deepcopy(self._state())
+        # Some buffers are not in the state; the networks may still write to them.
+        buffers = [(buffer, buffer.clone()) for buffer in self.method.buffers()]
+        count = max(trials, *(phase.every for phase in self.phases))
+        self._one_step()  # the first one allocates, and runs every phase
+        started = time.monotonic()
+        for _ in range(count):
+            self._one_step()
+        seconds = (time.monotonic() - started) / count
+        self._put_back(before)
+        for buffer, value in buffers:
+            buffer.copy_(value)
+        return seconds
 
-    def _optimizer_of(self, index: int) -> Any:
-        phase = self.phases[index]
-        return self.optimizers[phase.shares or phase.name]
+    def _begin(self, resume: bool) -> None:
+        if resume:
+            self._restore()
+        self.method.trained().train()
+        if self.accelerator.is_main_process:
+            if not resume:
+                (self.folder / CHECKPOINT).unlink(missing_ok=True)
+            self.log = RunLog(self.folder / LOG, self.step)
 
-    def _one_step(self) -> dict[str, float]:
-        means: dict[str, float] = {}
+    def _timed_step(self) -> None:
+        started = time.monotonic()
+        self._one_step()
+        self.seconds += time.monotonic() - started
+
+    def _one_step(self) -> None:
         for index, phase in enumerate(self.phases):
             if self.step % phase.every == 0:
-                means.update(self._optimise(index))
+                self.losses.update(self._optimise(index))
         self.average.update(self.method.averaged())
         self.step += 1
-        return means
 
     def _optimise(self, index: int) -> dict[str, float]:
-        phase, optimizer = self.phases[index], self._optimizer_of(index)
+        phase = self.phases[index]
+        optimizer = self.optimizers[phase.shares or phase.name]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(phase, self.step, self.settings.steps)
-        means = self._gradients(index, self.step)
-        if phase.clip is not None:
-            self.accelerator.clip_grad_norm_(list(phase.parameters), phase.clip)
+        means = self._gradients(index)
+        self._clip(phase)
         optimizer.step()
         optimizer.zero_grad()
         return means
 
-    def _gradients(self, index: int, step: int) -> dict[str, float]:
+    def _gradients(self, index: int) -> dict[str, float]:
         phase = self.phases[index]
-        generator = generator_for(self.settings.seed, step, phase.name, self.accelerator.process_index)
+        path = (self.settings.seed, self.step, phase.name, self.accelerator.process_index)
+        generator = generator_for(*path)
         per_process = max(1, self.settings.batch_size // self.accelerator.num_processes)
-        batch = move(self.data.batch(per_process, generator), self.accelerator.device)
+        batch = move(self.data.batch(per_process, generator), self.device)
         self._only_moving(index)
-        with self.accelerator.autocast():
+        with self._autocast(), global_generator_for(self.device, *path):
             losses: Losses = self.wrapped(phase.name, batch, generator)
+        check_per_sample(losses, batch, type(self.method).__name__, phase.name)
         means = {name: loss.float().mean() for name, loss in losses.items()}
-        _check_finite(means, step, phase.name, self.folder / CHECKPOINT)
-        self.accelerator.backward(_weighted_sum(means, phase.weights))
+        if (name := first_not_finite(means)) is not None:
+            raise self._diverged(f"Loss {name!r} became {float(means[name].detach())}", phase)
+        self.accelerator.backward(weighted_sum(means, phase.weights))
         return {name: float(value.detach()) for name, value in means.items()}
 
+    def _clip(self, phase: Phase) -> None:
+        # Without a limit this only measures: a gradient of finite norm is left as it is.
+        limit = math.inf if phase.clip is None else phase.clip
+        norm = self.accelerator.clip_grad_norm_(list(phase.parameters), limit)
+        if not torch.isfinite(norm):
+            raise self._diverged(f"The gradient became {float(norm)}, while the losses were finite,", phase)
+
+    def _diverged(self, what: str, phase: Phase) -> TrainingError:
+        path = self.folder / CHECKPOINT
+        kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was made yet"
+        return TrainingError(
+            f"{what} at step {self.step} (phase {phase.name!r}), so training stopped; {kept}. "
+            "Lower the learning rate, or look for broken pairs."
+        )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
     def _only_moving(self, index: int) -> None:
-        for other, phase in enumerate(self.phases):
+        for phase in self.phases:
             for parameter in phase.parameters:
-                parameter.requires_grad_(other == index)
+                parameter.requires_grad_(False)
         for parameter in self.phases[index].parameters:
             parameter.requires_grad_(True)
 
-    def _report(self, log: RunLog, means: Mapping[str, float]) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        last = self.step == self.settings.steps
-        if self.step % self.settings.log_every == 0 or last:
-            log.write(step=self.step, seconds=round(self.seconds, 3), **means, **self.method.metrics())
-        if self._checkpoint_is_due() and not last:
-            self._save()
+    def _log(self) -> None:
+        due = self.step % self.settings.log_every == 0 or self.step == self.settings.steps
+        if due and self.accelerator.is_main_process:
+            entry = {"step": self.step, "seconds": round(self.seconds, 3)}
+            self.log.write({**entry, **self.losses, **self.method.metrics()})
 
-    def _checkpoint_is_due(self) -> bool:
-        return self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps
+    def _keep(self, snapshot: Snapshot | None, stop: bool) -> None:
+        due = self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps
+        if not (due or stop) or not self.accelerator.is_main_process:
+            return
+        # In this order a snapshot that a kill prevents is taken again by the resumed run.
+        if due and snapshot:
+            snapshot(self.step, self.average.shadow)
+        save_checkpoint(self.folder / CHECKPOINT, self._state())
 
     def _fingerprint(self) -> dict[str, Any]:
         settings = asdict(self.settings)
         return {name: settings[name] for name in ("steps", "batch_size", "seed", "ema_decay", "precision")}
 
-    def _save(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "run": self._fingerprint(),
             "step": self.step,
             "seconds": self.seconds,
+            "losses": dict(self.losses),
             "trained": self.method.trained().state_dict(),
             "average": self.average.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
-        save_checkpoint(self.folder / CHECKPOINT, state)
 
-    def _restore(self) -> None:
-        path = self.folder / CHECKPOINT
-        state = load_checkpoint(path)
-        ours = self._fingerprint()
-        differing = [name for name in ours if ours[name] != state["run"].get(name)]
-        if differing:
-            name = differing[0]
-            raise TrainingError(
-                f"{path} belongs to a run with {name} {state['run'].get(name)}, not {ours[name]}; "
-                "resume with the same settings, or start a new run in another folder."
-            )
+    def _put_back(self, state: Mapping[str, Any]) -> None:
         self.method.trained().load_state_dict(state["trained"])
         self.average.load_state_dict(state["average"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.losses = state["step"], state["seconds"], dict(state.get("losses", {}))
+
+    def _restore(self) -> None:
+        path = self.folder / CHECKPOINT
+        state = load_checkpoint(path, _ENTRIES)
+        way_out = "resume with the same settings, or start a new run in another folder."
+        for name, ours in self._fingerprint().items():
+            theirs = state["run"].get(name)
+            if ours != theirs:
+                raise TrainingError(f"{path} belongs to a run with {name} {theirs}, not {ours}; {way_out}")
+        try:
+            self._put_back(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"{path} belongs to a run of another model; {way_out}") from error
 
 
 def move(batch: Batch, device: torch.device) -> Batch:
@@ -254,21 +289,3 @@ def _optimizer(phase: Phase) -> torch.optim.Optimizer:
         weight_decay=phase.weight_decay,
         fused=True,
     )
-
-
-def _weighted_sum(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    return torch.stack([weights.get(name, 1.0) * value for name, value in means.items()]).sum()
-
-
-def _check_finite(means: Mapping[str, Tensor], step: int, phase: str, checkpoint: Path) -> None:
-    for name, value in means.items():
-        if not torch.isfinite(value):
-            kept = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "no checkpoint was made yet"
-            raise TrainingError(
-                f"Loss {name!r} became {float(value)} at step {step} (phase {phase!r}), so training stopped; {kept}. "
-                "Lower the learning rate, or look for broken pairs."
-            )
-
-
-def _describe(means: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in means.items())

@@ -1,0 +1,139 @@
+"""Sampling: what a seed decides, what must not matter, and what cannot be asked for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dragoman.errors import InputError
+from tiny_zoo.build import build_fusion
+from tiny_zoo.parts import TinyBrightness
+
+PROMPTS = ["a boot", "a much longer prompt about a bag", "x"]
+
+
+def seeded(seed: int = 4) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=["pooled", "tokens"])
+def any_fusion(request, zoo_of_tiny, experts):
+    """Fusions whose condition is a vector, or a padded sequence; both can rank."""
+    return build_fusion(experts / "text", experts / "image", port=request.param, ranker=TinyBrightness())
+
+
+@pytest.fixture
+def ranked(zoo_of_tiny, experts):
+    return build_fusion(experts / "text", experts / "image", ranker=TinyBrightness())
+
+
+class TestReproducible:
+    def test_a_seed_decides_every_bit(self, any_fusion):
+        first, again, other = (any_fusion.sample(PROMPTS, 3, generator=seeded(seed)) for seed in (1, 1, 2))
+        assert torch.equal(first, again)
+        assert not torch.allclose(first, other)
+
+    def test_without_a_generator_it_is_that_of_seed_0(self, any_fusion):
+        assert torch.equal(any_fusion.sample("x", 2), any_fusion.sample("x", 2, generator=seeded(0)))
+
+    @pytest.mark.parametrize("candidates", [1, 3])
+    @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
+    def test_the_batch_size_does_not_matter(self, any_fusion, batch_size, candidates):
+        whole, parts = (
+            any_fusion.sample(PROMPTS, 3, generator=seeded(), candidates=candidates, batch_size=size)
+            for size in (1000, batch_size)
+        )
+        torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
+
+    def test_the_prompts_that_follow_do_not_matter(self, ranked):
+        both = ranked.sample(PROMPTS, 4, generator=seeded(), candidates=2)
+        alone = ranked.sample(PROMPTS[0], 4, generator=seeded(), candidates=2)
+        torch.testing.assert_close(both[:4], alone, rtol=0, atol=1e-6)
+
+    def test_the_global_generator_neither_matters_nor_moves(self, ranked):
+        before = torch.get_rng_state()
+        first = ranked.sample(PROMPTS, 2)
+        assert torch.equal(torch.get_rng_state(), before)
+        with torch.random.fork_rng():
+            torch.manual_seed(99)
+            assert torch.equal(ranked.sample(PROMPTS, 2), first)
+
+
+class TestOutputs:
+    def test_have_the_shape_and_range_of_images(self, any_fusion):
+        images = any_fusion.sample(PROMPTS, 2)
+        assert (images.shape, images.dtype) == ((6, 3, 8, 8), torch.float32)
+        assert 0 <= images.min() < images.max() <= 1
+        assert not images.requires_grad
+
+    def test_of_one_prompt_stand_next_to_each_other(self, ranked):
+        images = ranked.sample(["a boot", "a bag"], 3, temperature=0.0)
+        assert torch.equal(images[0], images[1])
+        assert torch.equal(images[3], images[5])
+        assert not torch.allclose(images[2], images[3])
+
+    def test_a_text_is_one_prompt(self, ranked):
+        assert torch.equal(ranked.sample("a boot", 2), ranked.sample(["a boot"], 2))
+
+    def test_temperature_scales_the_noise(self, ranked):
+        spread = [ranked.sample("a boot", 50, temperature=value).var(dim=0).mean() for value in (0.0, 0.1, 1.0)]
+        assert spread[0] == 0
+        assert spread[0] < spread[1] < spread[2]
+
+    def test_truncation_reaches_the_expert(self, ranked, monkeypatch):
+        asked = []
+        decode = ranked.decoder.decode
+        monkeypatch.setattr(
+            ranked.decoder, "decode", lambda latent, port, **knobs: asked.append(knobs) or decode(latent, port)
+        )
+        ranked.sample("x", truncation=0.3)
+        assert asked == [{"truncation": 0.3}]
+
+
+class TestRanking:
+    def test_keeps_the_best_of_each_group(self, ranked):
+        draws = ranked.sample(PROMPTS, 12, generator=seeded())
+        best = ranked.sample(PROMPTS, 3, generator=seeded(), candidates=4)
+        brightness = draws.flatten(1).mean(1).view(-1, 4)
+        torch.testing.assert_close(best.flatten(1).mean(1), brightness.max(dim=1).values)
+        groups = draws.view(-1, 4, *draws.shape[1:])
+        torch.testing.assert_close(best, groups[torch.arange(9), brightness.argmax(dim=1)], rtol=0, atol=1e-6)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("prompts", "words"),
+        [
+            ("", "Prompt 1 is empty; describe what to make"),
+            (["a boot", " \n\t"], "Prompt 2 is empty"),
+            ([], "No prompt was given"),
+            (["a boot", 3], "Prompt 2 is 3; prompts are texts"),
+        ],
+    )
+    def test_a_prompt_that_says_nothing(self, ranked, prompts, words):
+        with pytest.raises(InputError, match=words):
+            ranked.sample(prompts)
+
+    @pytest.mark.parametrize(
+        ("knobs", "words"),
+        [
+            ({"n": 0}, "n must be at least 1, not 0"),
+            ({"candidates": 0}, "candidates must be at least 1, not 0"),
+            ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+            ({"temperature": -0.1}, "temperature must be a number of at least 0, not -0.1"),
+            ({"temperature": math.nan}, "temperature must be a number of at least 0, not nan"),
+            ({"temperature": math.inf}, "temperature must be a number of at least 0, not inf"),
+            ({"truncation": 0.0}, r"truncation must be in \(0, 1\], not 0.0"),
+            ({"truncation": 1.01}, r"truncation must be in \(0, 1\], not 1.01"),
+            ({"truncation": math.nan}, r"truncation must be in \(0, 1\], not nan"),
+        ],
+    )
+    def test_a_number_out_of_range(self, ranked, knobs, words):
+        with pytest.raises(InputError, match=words):
+            ranked.sample("a boot", **knobs)
+
+    def test_candidates_without_a_ranker(self, fusion):
+        with pytest.raises(InputError, match="no critic to rank candidates; leave candidates at 1"):
+            fusion.sample("a boot", candidates=2)
