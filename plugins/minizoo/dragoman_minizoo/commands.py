@@ -13,7 +13,7 @@ __all__ = ["demo"]
 @click.option(
     "--out", default="runs/demo", show_default=True, type=click.Path(path_type=Path), help="Folder of the run."
 )
-@click.option("--minutes", default=2.0, show_default=True, help="Time to train the quick fusion.")
+@click.option("--minutes", default=1.7, show_default=True, help="Time to train the quick fusion.")
 @click.option("--prompts", default=500, show_default=True, help="Held-out captions per tier.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the quick fusion.")
 def demo(out: Path, minutes: float, prompts: int, seed: int) -> None:

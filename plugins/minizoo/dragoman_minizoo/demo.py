@@ -36,7 +36,7 @@ from dragoman_minizoo.prompts import TIERS, Prompts, check_unseen, make_prompts
 __all__ = ["evaluate", "held_out_prompts", "make_jury", "run"]
 
 SHIPPED = "minizoo/text2fashion"
-IMAGES_PER_PROMPT = 3
+IMAGES_PER_PROMPT = 2
 CANDIDATES = 4
 PICTURED = (
     "a dark, wide handbag",

@@ -28,7 +28,7 @@ class PlainNet(nn.Module):
             channels = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels, num_classes)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, images: Tensor) -> Tensor:
         """``[B, 1, 32, 32]`` in [0, 1] to pooled features ``[B, widths[-1]]``."""
@@ -59,7 +59,7 @@ class ResidualNet(nn.Module):
         )
         self.norm = nn.BatchNorm2d(widths[-1])
         self.head = nn.Linear(widths[-1], num_classes)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, images: Tensor) -> Tensor:
         """``[B, 1, 32, 32]`` in [0, 1] to pooled features ``[B, widths[-1]]``."""

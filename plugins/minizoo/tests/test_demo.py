@@ -1,0 +1,55 @@
+"""The demo from end to end, with little of everything."""
+
+import json
+
+import pytest
+import torch
+
+import dragoman
+from dragoman_minizoo import demo
+from dragoman_minizoo.prompts import TIERS
+
+FIGURES = ("class_accuracy", "attribute_accuracy", "diversity_ratio")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    demo.run(out, minutes=0.02, count=12, seed=0, pairs=400)
+    return out
+
+
+def test_the_report_has_every_figure_of_every_way(folder):
+    report = json.loads((folder / "report.json").read_text())
+    assert report["verbatim_overlap"] == 0
+    assert set(report["fusions"]) == {"quick", "quick, best of 4", "shipped", "shipped, best of 4"}
+    assert set(report["baselines"]) == {"regression", "nearest caption", "random of the 16 nearest captions"}
+    for figures in [*report["fusions"].values(), *report["baselines"].values()]:
+        for name in FIGURES:
+            assert set(figures[name]) == set(TIERS)
+        assert figures["images_per_second"] > 0
+        assert {"train_seconds", "translator_params"} <= set(figures)
+
+
+def test_the_baselines_behave_as_they_are_known_to(folder):
+    baselines = json.loads((folder / "report.json").read_text())["baselines"]
+    assert all(value < 1e-3 for value in baselines["regression"]["diversity_ratio"].values())
+    assert baselines["nearest caption"]["novelty"] == 0
+    assert baselines["random of the 16 nearest captions"]["novelty"] == 0
+    assert baselines["regression"]["novelty"] > 0.1
+
+
+def test_the_fusion_can_be_loaded_and_sampled(folder):
+    fusion = dragoman.load(folder / "model")
+    images = fusion.sample(["a dark bag"], n=3, generator=torch.Generator().manual_seed(0))
+    assert images.shape == (3, 1, 32, 32)
+    assert (folder / "grid.png").stat().st_size > 1000
+
+
+def test_the_shipped_fusion_makes_what_it_is_asked_for():
+    prompts = demo.held_out_prompts(40)["templates"]
+    fusion = dragoman.load(demo.SHIPPED)
+    found = demo.make_jury().judge_images(fusion.sample(prompts.captions, 2, batch_size=80), prompts)
+    assert found.class_accuracy > 0.85
+    assert found.attribute_accuracy > 0.65
+    assert found.diversity_ratio > 0.6
