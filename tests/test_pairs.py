@@ -46,10 +46,6 @@ def endpoint(name, kind, folder, port):
 @pytest.fixture
 def make(folder):
     """Pairs of the tiny experts, from a port of the text expert."""
-    import dragoman_registry
-    from dragoman.plugins import zoo
-
-    zoo().add(dragoman_registry, training.PLUGIN)
 
     def pairs(port="pooled"):
         return GeneratedPairs(
@@ -102,8 +98,8 @@ class TestStore:
             assert caption.startswith(f"level {int(image.mean() * 10)} ")
 
     def test_stores_equal_captions_once_in_a_shard(self, pairs, tmp_path):
-        built = build_store(tmp_path, pairs, COUNT, SEED)
-        for path in shards(tmp_path):
+        built = build_store(tmp_path / "pairs", pairs, COUNT, SEED)
+        for path in shards(tmp_path / "pairs"):
             stored = load_file(path)
             captions = json.loads(stored["captions"].numpy().tobytes())
             assert len(set(captions)) == len(captions) == len(stored["condition"])
@@ -181,13 +177,13 @@ class TestInterruptedBuild:
 
     @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"x" * 99])
     def test_a_damaged_shard_is_one_sentence(self, pairs, tmp_path, damage):
-        build_store(tmp_path, pairs, COUNT, SEED)
-        path = shards(tmp_path)[1]
+        build_store(tmp_path / "pairs", pairs, COUNT, SEED)
+        path = shards(tmp_path / "pairs")[1]
         path.write_bytes(damage(path.read_bytes()))
         with pytest.raises(InputError, match=r"The pairs in .*00001.safetensors are damaged .*; delete the file"):
-            build_store(tmp_path, pairs, COUNT, SEED)
+            build_store(tmp_path / "pairs", pairs, COUNT, SEED)
         path.unlink()
-        assert len(build_store(tmp_path, pairs, COUNT, SEED)) == COUNT
+        assert len(build_store(tmp_path / "pairs", pairs, COUNT, SEED)) == COUNT
 
     @pytest.mark.parametrize("content", [None, "", "[]", '{"count'])
     def test_a_store_without_its_facts_is_one_sentence(self, pairs, tmp_path, content):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -37,7 +38,9 @@ def progress(what: str, total: int) -> Iterator[Progress]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if console.is_terminal:
+    if os.environ.get("RANK", "0") != "0":  # one of several processes speaks, by the variable that torchrun sets
+        yield _Silence()
+    elif console.is_terminal:
         with _bar(console, what, total) as bar:
             yield bar
     else:
@@ -66,6 +69,11 @@ class _Bar:
 
     def update(self, done: int, note: str = "") -> None:
         self.bar.update(self.task, completed=done, note=note)
+
+
+class _Silence:
+    def update(self, done: int, note: str = "") -> None:
+        pass
 
 
 class _Lines:

@@ -84,12 +84,12 @@ class Trainer:
         self.method, self.data, self.settings, self.folder = method, data, settings, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.device = choose_device(device)
+        self.phases = checked_phases(method.to(self.device))
         # With several phases, each backward pass leaves the other phases' parameters without a gradient.
-        ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+        ddp = DistributedDataParallelKwargs(find_unused_parameters=len(self.phases) > 1)
         # Device and precision are the run's own: accelerate fixes both for the whole process, which may hold more runs.
         self.accelerator = Accelerator(mixed_precision="no", device_placement=False, kwargs_handlers=[ddp])
-        self.wrapped: nn.Module = self.accelerator.prepare(method.to(self.device))
-        self.phases = checked_phases(method)
+        self.wrapped: nn.Module = self.accelerator.prepare(method)
         self.optimizers = {
             phase.name: self.accelerator.prepare(_optimizer(phase)) for phase in self.phases if not phase.shares
         }

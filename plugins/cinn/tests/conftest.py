@@ -66,7 +66,7 @@ def make_cinn() -> Callable[..., CINN]:
 
     def make(source: Port | None = None, target: int = 5, **options: object) -> CINN:
         translator = CINN.build(source or vector(6), vector(target), **{**SMALL, **options})
-        scramble(translator)
+        scramble(translator, 0.7)
         return translator
 
     return make

@@ -31,7 +31,7 @@ def conditions(kind, rows, generator):
     return torch.rand(rows, *SOURCES[kind].shape, generator=generator)
 
 
-def train(module, loss_of, draw, generator, steps=150):
+def train(module, loss_of, draw, generator, steps=100):
     """Train on fresh pairs; returns the loss on other fresh pairs."""
     optimizer = torch.optim.Adam(module.parameters(), 3e-3)
     for _ in range(steps):
@@ -158,7 +158,7 @@ def test_training_reaches_a_known_likelihood_and_that_of_zuko(generator):
         scale = (torch.tanh(condition[:, :3]) - 1).exp()
         return torch.sin(condition @ weight / 2) + scale * torch.randn(rows, 3, generator=generator), condition
 
-    ours = CINN.build(SOURCES["vector"], Port("v", "vector", (3,)), depth=2, width=48, embedding=48, seed=0)
+    ours = CINN.build(SOURCES["vector"], Port("v", "vector", (3,)), depth=2, width=48, embedding=48, ridges=2, seed=0)
     ours.initialize(*draw(2000, generator))
     torch.manual_seed(0)
     theirs = zuko.flows.NICE(3, 6, transforms=4, hidden_features=(64, 64))
