@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from dragoman.fusion import Fusion
 from dragoman.plugins import Zoo
 
 MakeZoo = Callable[..., Zoo]
+
+# A shell starts background jobs with SIGINT ignored, and every process below inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

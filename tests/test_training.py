@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError, TrainingError
+from dragoman.progress import progress
 from dragoman.representation import Tokens
 from dragoman.training import Batch, Losses, Method, Phase, Settings, Trainer
 from dragoman.training.average import MovingAverage
@@ -588,6 +589,33 @@ def test_batches_are_moved_and_texts_left_alone():
     moved = move(batch, torch.device("meta"))
     assert (moved["a"].device.type, moved["b"].values.device.type, moved["b"].mask.device.type) == ("meta",) * 3
     assert moved["c"] == ["x", "y"]
+
+
+class TestProgress:
+    def show(self, *done: int, note: str = "") -> None:
+        with progress("working [so to say]", 3) as shown:
+            for number in done:
+                shown.update(number, note)
+
+    def test_elsewhere_than_on_a_terminal_it_is_a_line_now_and_then(self, capsys):
+        self.show(1, 2, 3, 3, note="nll 1")
+        out, err = capsys.readouterr()
+        assert (out, err) == ("", "working [so to say]: 1/3 nll 1\nworking [so to say]: 3/3 nll 1\n")
+
+    def test_on_a_terminal_it_is_a_bar_that_takes_names_as_they_are(self, capsys, monkeypatch):
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "200")
+        self.show(1, 3, note="critic[/flat] 2")
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "working [so to say]" in err
+        assert "3/3" in err
+        assert "critic[/flat] 2" in err
+
+    def test_one_of_several_processes_speaks(self, capsys, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        self.show(1, 3)
+        assert capsys.readouterr() == ("", "")
 
 
 class TestPaired:

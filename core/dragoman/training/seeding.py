@@ -31,7 +31,11 @@ def global_generator_for(device: torch.device, seed: int, *path: int | str) -> I
         seed: as in :func:`generator_for`.
         *path: as in :func:`generator_for`.
     """
-    indices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=indices):
-        torch.manual_seed(generator_for(seed, *path, "global").initial_seed())
+    value = generator_for(seed, *path, "global").initial_seed()
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        # torch.manual_seed would go through every kind of device, which takes as long as a small step.
+        torch.default_generator.manual_seed(value)
+        if on_cuda:
+            torch.cuda.manual_seed(value)
         yield

@@ -84,15 +84,13 @@ class Trainer:
         self.method, self.data, self.settings, self.folder = method, data, settings, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.device = choose_device(device)
-        self.phases = checked_phases(method.to(self.device))
         # With several phases, each backward pass leaves the other phases' parameters without a gradient.
-        ddp = DistributedDataParallelKwargs(find_unused_parameters=len(self.phases) > 1)
+        ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
         # Device and precision are the run's own: accelerate fixes both for the whole process, which may hold more runs.
         self.accelerator = Accelerator(mixed_precision="no", device_placement=False, kwargs_handlers=[ddp])
-        self.wrapped: nn.Module = self.accelerator.prepare(method)
-        self.optimizers = {
-            phase.name: self.accelerator.prepare(_optimizer(phase)) for phase in self.phases if not phase.shares
-        }
+        self.wrapped: nn.Module = self.accelerator.prepare(method.to(self.device))
+        self.phases = checked_phases(method)
+        self.optimizers = {phase.name: _optimizer(phase) for phase in self.phases if not phase.shares}
         self.average = MovingAverage(method.averaged(), settings.ema_decay)
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}

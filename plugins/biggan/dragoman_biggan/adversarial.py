@@ -70,6 +70,8 @@ class ConditionalGAN(Method):
             raise InputError(f"Unknown adversarial loss {loss!r}; write {' or '.join(_LOSSES)}.")
         self.against, self.loss_of_generator = _LOSSES[loss]
         self.networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
+        # As their maps are; several times faster on a CPU than converting at each layer.
+        self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator = generator, discriminator
         self.rates = (generator_rate, discriminator_rate)
         self.mismatch, self.r1, self.r1_every, self.schedule = mismatch, r1, r1_every, schedule

@@ -189,8 +189,6 @@ class Generator(nn.Module):
             nn.ReLU(),
             SpectralConv2d(widths[-1], config.image_channels, 3, eps=config.sn_eps),
         )
-        # As the maps are; several times faster on a CPU than converting at each layer.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _stage(self, in_channels: int, out_channels: int, size: int) -> nn.ModuleList:
         stage: list[nn.Module] = [GeneratorBlock(in_channels, out_channels, self.config)]
@@ -253,7 +251,6 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(self._stage(i, widths) for i in range(len(config.discriminator)))
         self.linear = SpectralLinear(widths[-1], 1, eps=config.sn_eps)
         self.embed = SpectralEmbedding(config.num_classes, widths[-1], eps=config.sn_eps)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _stage(self, index: int, widths: list[int]) -> nn.ModuleList:
         config = self.config

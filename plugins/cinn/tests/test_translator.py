@@ -52,7 +52,8 @@ def test_edits_undo_each_other_for_every_kind_of_condition(kind, make_cinn, gene
     translator = make_cinn(SOURCES[kind])
     target, one, other = torch.randn(8, 5, generator=generator), *(conditions(kind, 8, generator) for _ in range(2))
     translator.initialize(target, one)
-    close = {"atol": 1e-4, "rtol": 1e-4}
+    # Two passes there and two back, each rounded to float32; the order of sums changes with the number of threads.
+    close = {"atol": 5e-4, "rtol": 5e-4}
     torch.testing.assert_close(translator.restore(translator.residual(target, one), one), target, **close)
     torch.testing.assert_close(translator.transfer(target, one, one), target, **close)
     edited = translator.transfer(target, one, other)

@@ -19,7 +19,7 @@ from dragoman.fuse import fuse
 from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
 from dragoman.metrics import novelty
-from dragoman.pairs import PairStore
+from dragoman.pairs import GeneratedPairs, PairStore, build_store
 from dragoman.progress import progress
 from dragoman.recipe import Recipe
 from dragoman.training.paired import Paired
@@ -69,7 +69,7 @@ def run(out: Path, *, minutes: float, count: int, seed: int, pairs: int | None =
     quick = fuse(recipe, out, device="cpu")
     quick.save_pretrained(out / "model")
     shipped = dragoman.load(SHIPPED)
-    store = _store(out)
+    store = _store(quick, recipe, out)
     prompts = held_out_prompts(count)
     overlap = sum(check_unseen(one, store.captions) for one in prompts.values())
     report = {
@@ -198,9 +198,10 @@ def _start_of_atoms(fusion: Fusion) -> int:
     return atoms.start
 
 
-def _store(out: Path) -> PairStore:
-    (folder,) = (out / "pairs").iterdir()
-    return PairStore(folder)
+def _store(quick: Fusion, recipe: Recipe, out: Path) -> PairStore:
+    """The pairs that the quick fusion was trained on; they are already on disk."""
+    pairs = GeneratedPairs(quick.source, quick.target, load_expert(recipe.pairs["captioner"]))
+    return build_store(out / "pairs", pairs, recipe.pairs["count"], recipe.pairs["seed"])
 
 
 def _picture(fusion: Fusion, path: Path) -> None:
