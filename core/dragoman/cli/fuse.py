@@ -68,7 +68,6 @@ def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, **opti
     except KeyboardInterrupt:
         click.echo(_farewell(out, device), err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    click.echo(out / "model")
 
 
 def _farewell(out: Path, device: str | None) -> str:
@@ -90,6 +89,7 @@ def _carry_out(chosen: Recipe, out: Path, device: str | None, resume: bool) -> N
     fusion = carry_out(chosen, out, device=device, resume=resume)
     if is_main_process():
         fusion.save_pretrained(out / "model")
+        click.echo(out / "model")
 
 
 def _chosen(recipe: str | None, out: Path, resume: bool, options: dict[str, Any]) -> Recipe:

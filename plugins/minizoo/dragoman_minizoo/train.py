@@ -96,18 +96,21 @@ def biggan(recipe: Recipe, out: Path, resume: bool) -> None:
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear | torch.nn.Embedding):
             torch.nn.init.orthogonal_(layer.weight)
     method = ConditionalGAN(generator, discriminator, **recipe["method"])
-    choice = _Best(config, out, load_expert("captioner-fashion"))
+    choice = _Best(config, out, load_expert("captioner-fashion"), resume)
     _run(recipe, method, LabelledImages(fashion_mnist("train")), out, resume, choice)
 
 
 class _Best:
     """Keeps the snapshot whose samples lie closest to validation images, in the captioner's features."""
 
-    def __init__(self, config: PlainConfig, out: Path, eye: Expert) -> None:
+    def __init__(self, config: PlainConfig, out: Path, eye: Expert, resume: bool) -> None:
         assert isinstance(eye, Captioner)
         self.config, self.out, self.eye = config, out, eye
         self.real = self._features(fashion_mnist("validation").images.float() / 255)
-        self.best = float("inf")
+        # Beside the model, so that a resumed run does not take a worse snapshot for the best one.
+        self.record = out / "best.json"
+        known = resume and self.record.exists()
+        self.best = float(json.loads(self.record.read_text(encoding="utf-8"))) if known else float("inf")
 
     def __call__(self, step: int, weights: Mapping[str, Tensor]) -> None:
         network = Generator(self.config)
@@ -122,6 +125,7 @@ class _Best:
         if better:
             self.best = distance
             expert.save_pretrained(self.out / "model")
+            self.record.write_text(json.dumps(distance), encoding="utf-8")
 
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
