@@ -46,7 +46,24 @@ class Card:
 
 
 @dataclass(frozen=True)
-class ExpertCard(Card):
+class NetworkCard(Card):
+    """Something made of torch modules."""
+
+    def load(self) -> Any:
+        """Import the module and return the class.
+
+        Raises:
+            PluginError: the module or the class cannot be imported.
+        """
+        from dragoman.operators import mend_torchvision
+
+        # transformers and timm, which most networks are made with, import torchvision.
+        mend_torchvision()
+        return super().load()
+
+
+@dataclass(frozen=True)
+class ExpertCard(NetworkCard):
     """A frozen pretrained network.
 
     Args:
@@ -67,7 +84,7 @@ class ExpertCard(Card):
 
 
 @dataclass(frozen=True)
-class TranslatorCard(Card):
+class TranslatorCard(NetworkCard):
     """A trained network that carries one expert's representation into another expert's space.
 
     Args:
@@ -82,7 +99,7 @@ class TranslatorCard(Card):
 
 
 @dataclass(frozen=True)
-class CriticCard(Card):
+class CriticCard(NetworkCard):
     """A judge of outputs, for training, ranking and evaluation.
 
     Args:
@@ -99,7 +116,7 @@ class CriticCard(Card):
 
 
 @dataclass(frozen=True)
-class MethodCard(Card):
+class MethodCard(NetworkCard):
     """A way to learn: which parameters move, on which data, by which named losses.
 
     Args:

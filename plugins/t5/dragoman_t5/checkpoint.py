@@ -1,0 +1,104 @@
+"""Checkpoints of T5 in a folder: reading the encoder, or saying in one sentence why not.
+
+Nothing is fetched and no code of a checkpoint runs: files are local, remote code is never trusted, and configuration
+keys that name other files or kernels to load are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging import ERROR
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from dragoman.errors import PackageError
+from dragoman.weights import check_finite, failures_named, has_safetensors
+from dragoman_t5.library import AutoConfig, AutoTokenizer, PreTrainedModel, T5EncoderModel
+
+__all__ = ["load_network", "load_tokenizer", "quiet", "width_of"]
+
+# Keys of config.json that make transformers load something else than the weights beside it.
+_NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
+
+
+def width_of(config: Mapping[str, Any]) -> int:
+    """Width of the hidden states.
+
+    Raises:
+        PackageError: the configuration is of another architecture, or lacks the width.
+    """
+    if config.get("model_type") != "t5":
+        raise PackageError(f"The checkpoint is of architecture {config.get('model_type')!r}, not 't5'.")
+    width = config.get("d_model")
+    if not isinstance(width, int) or width < 1:
+        raise PackageError(f"The checkpoint's config.json gives no usable d_model: {width!r}.")
+    return width
+
+
+def load_network(folder: Path, config: Mapping[str, Any], dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """The encoder with its stored weights, complete and finite; a decoder in the files is not read.
+
+    Args:
+        folder: where the files are.
+        config: content of ``config.json``.
+        dtype: type of the weights, converted tensor by tensor; as stored when omitted.
+
+    Raises:
+        PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
+    """
+    width_of(config)
+    options = {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
+    safetensors = has_safetensors(folder)
+    # What is missing is drawn at random before that is noticed; the global generator must not.
+    with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
+        loaded: Any = T5EncoderModel.from_pretrained(
+            folder,
+            config=AutoConfig.for_model(options.pop("model_type"), **options),
+            dtype=dtype or "auto",
+            use_safetensors=safetensors,
+            weights_only=True,
+            output_loading_info=True,
+            local_files_only=True,
+        )
+    network, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
+    assert isinstance(network, PreTrainedModel)
+    check_finite(folder, network.state_dict())
+    return network
+
+
+def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
+    """The tokenizer that belongs to an encoder, from ``tokenizer.json`` or sentencepiece's ``spiece.model``.
+
+    Raises:
+        PackageError: its files are missing or damaged, or it has more tokens than the encoder has embeddings.
+    """
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
+        raise PackageError(f"{folder} holds no tokenizer: neither tokenizer.json nor spiece.model.")
+    with failures_named("tokenizer", folder), quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    embeddings = int(network.config.vocab_size)
+    if len(tokenizer) > embeddings:
+        counts = f"{len(tokenizer)} tokens, but the encoder has {embeddings} embeddings"
+        raise PackageError(f"The tokenizer in {folder} does not belong to its weights: it has {counts}.")
+    return tokenizer
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and load reports; errors are raised as exceptions anyway."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
