@@ -14,7 +14,7 @@ from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.representation import repeat_rows, select
-from dragoman.stores import locate
+from dragoman.stores import RemoteStore, locate, store_of
 from dragoman.translator import Translator
 
 __all__ = ["Fusion", "load"]
@@ -65,6 +65,48 @@ class Fusion(nn.Module):
         from dragoman.formats import default_format
 
         default_format().save(self, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        create_pr: bool = False,
+        **options: Any,
+    ) -> str:
+        """Publish the fusion by reference: the translator's weights, and where its experts are.
+
+        Args:
+            repo_id: ``NAMESPACE/NAME``, created if it does not exist.
+            private: whether a new repository is private; the Hub's own default when ``None``.
+            token: instead of the one that the machine is logged in with.
+            revision: branch; the default one when ``None``.
+            commit_message: first line of the commit.
+            commit_description: the rest of it.
+            create_pr: make a pull request of it.
+            **options: the store's own: ``tag``, ``licences`` (by role), ``with_experts`` (a namespace).
+
+        Returns:
+            The URL of the commit or pull request. Nothing is sent, and no commit made, if nothing has changed.
+
+        Raises:
+            InputError: an expert exists on this machine only, or its licence is unknown.
+            PackageError: the Hub refuses, or cannot be reached.
+        """
+        from tempfile import TemporaryDirectory
+
+        store, name, _ = store_of(repo_id, remote=True)
+        assert isinstance(store, RemoteStore)
+        how = {"private": private, "token": token, "revision": revision, "create_pr": create_pr}
+        messages = {"commit_message": commit_message, "commit_description": commit_description}
+        with TemporaryDirectory(prefix="dragoman-") as folder:
+            place = Path(folder) / name.rpartition("/")[2]
+            self.save_pretrained(place)
+            return store.publish(place, name, **how, **messages, **options)
 
     @torch.no_grad()
     def sample(

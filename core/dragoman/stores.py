@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dragoman.errors import PackageError
 from dragoman.plugins import zoo
 
-__all__ = ["Location", "Store", "locate"]
-
-from dataclasses import dataclass
+__all__ = ["Location", "RemoteStore", "Store", "locate", "store_of"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,53 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class RemoteStore(Store, Protocol):
+    """A store that is elsewhere: it can say what a model is without bringing it, and take one."""
+
+    def describe(self, address: str, revision: str | None) -> dict[str, Any]:
+        """What :meth:`dragoman.formats.Format.describe` says, with ``address`` and ``revision``; no weights move.
+
+        Raises:
+            PackageError: there is no such package, or it cannot be asked now.
+        """
+        ...
+
+    def publish(self, folder: Path, address: str, **options: Any) -> str:
+        """Publish the package in a folder; returns where people find it.
+
+        Raises:
+            DragomanError: it cannot be published as it is, or the store refuses.
+        """
+        ...
+
+
 def locate(address: str | Path, revision: str | None = None) -> Location:
     """Ask the installed stores for an address: a folder, ``ns/name``, or ``ns/name@revision``.
 
     Raises:
         PackageError: no store accepts the address, or the one that does cannot deliver.
     """
+    store, name, pinned = store_of(address)
+    return store.fetch(name, revision or pinned or None)
+
+
+def store_of(address: str | Path, *, remote: bool = False) -> tuple[Store, str, str]:
+    """The installed store that accepts an address, and the address as name and revision (``""`` if it has none).
+
+    Args:
+        address: a folder, ``ns/name``, or ``ns/name@revision``.
+        remote: ask only those where a model can be published.
+
+    Raises:
+        PackageError: none does.
+    """
     name, pinned = _split(str(address))
     offers = sorted(zoo().stores.offers, key=lambda offer: offer.card.priority)
     for offer in offers:
         store: Store = offer.card.load()()
-        if store.accepts(name):
-            return store.fetch(name, revision or pinned or None)
+        if store.accepts(name) and (not remote or isinstance(store, RemoteStore)):
+            return store, name, pinned
     asked = ", ".join(offer.card.name for offer in offers) or "none installed"
     raise PackageError(f"{str(address)!r} is neither a folder nor a known address (stores asked: {asked}).")
 

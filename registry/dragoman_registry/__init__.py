@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dragoman.cards import FormatCard, StoreCard
+from dragoman.cards import FormatCard, StoreCard, TranslatorCard
 from dragoman.hookspecs import hookimpl
 
-__all__ = ["register_formats", "register_stores"]
+__all__ = ["register_formats", "register_stores", "register_translators"]
+
+_ALL = ("vector", "tokens", "map", "image", "label")
 
 
 @hookimpl
@@ -39,5 +41,19 @@ def register_formats(register: Callable[[FormatCard], None]) -> None:
             name="package",
             target="dragoman_registry.format:PackageFormat",
             summary="A manifest (config.json), safetensors, a card, and test vectors",
+        )
+    )
+
+
+@hookimpl
+def register_translators(register: Callable[[TranslatorCard], None]) -> None:
+    """Offer the chain of translators that a route becomes."""
+    register(
+        TranslatorCard(
+            name="chain",
+            target="dragoman_registry.chain:Chain",
+            summary="Trained translators one after the other; made by `dragoman route`, not trained",
+            takes=_ALL,
+            gives=_ALL,
         )
     )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["flush", "recover", "replacing", "write_file"]
+__all__ = ["flush", "recover", "replace_file", "replacing", "write_file"]
 
 _STALE_SECONDS = 3600
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -54,6 +54,21 @@ def write_file(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
     flush(path)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that takes the place of ``path`` as a whole; others may do the same at the same time.
+
+    Raises:
+        OSError: the disk is full, or the place cannot be written.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.saving")
+    try:
+        write_file(fresh, content)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    flush(path.parent)
 
 
 def flush(path: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from dragoman_registry.manifest import Manifest
+from dragoman_registry.licences import forbids_commerce
+from dragoman_registry.manifest import SAMPLES, Manifest
+from dragoman_registry.metadata import flat_figures, metadata_of
 from dragoman_registry.parts import Component
 from dragoman_registry.patterns import is_hub_id
+from dragoman_registry.picture import picture_of
 
-__all__ = ["CARD", "render_card"]
+__all__ = ["CARD", "own_words", "render_card"]
 
 #: Name of the card's file.
 CARD = "README.md"
@@ -29,10 +31,21 @@ def render_card(manifest: Manifest, title: str, old: str = "") -> str:
     """
     matter, body = _split(old)
     generated = _generated(manifest, title)
+    if not own_words(old):
+        body = ""
     before, begin, rest = body.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     body = before + generated + after if begin and end else f"{body or _heading(title)}\n{generated}\n"
-    return _front_matter(manifest, matter) + body
+    return _front_matter(manifest, title, matter) + body
+
+
+def own_words(card: str) -> str:
+    """What a person wrote in a card: its body without the generated section; ``""`` if that is but a heading."""
+    _, body = _split(card)
+    before, begin, rest = body.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    words = (f"{before.strip()}\n\n{after.strip()}" if begin and end else body).strip()
+    return "" if re.fullmatch(r"# \S+", words) else words
 
 
 def _split(card: str) -> tuple[dict[str, str], str]:
@@ -45,9 +58,9 @@ def _split(card: str) -> tuple[dict[str, str], str]:
     return {block.partition(":")[0]: block for block in blocks if block.strip()}, body
 
 
-def _front_matter(manifest: Manifest, kept: Mapping[str, str]) -> str:
+def _front_matter(manifest: Manifest, title: str, kept: Mapping[str, str]) -> str:
     # JSON values are YAML values, and cannot break out of their line.
-    ours = {key: f"{key}: {json.dumps(value)}\n" for key, value in _metadata(manifest).items()}
+    ours = {key: f"{key}: {json.dumps(value)}\n" for key, value in metadata_of(manifest, title).items()}
     return "---\n" + "".join({**kept, **ours}.values()) + "---\n"
 
 
@@ -55,35 +68,20 @@ def _heading(title: str) -> str:
     return f"\n# {_inline(title)}\n"
 
 
-def _metadata(manifest: Manifest) -> dict[str, Any]:
-    bases = [part.repo for part in manifest.components.values() if part.revision and is_hub_id(part.repo)]
-    data: dict[str, Any] = {"library_name": "dragoman", "tags": _tags(manifest)}
-    if manifest.kind == "fusion":
-        data["pipeline_tag"] = "text-to-image"  # it reads prompts and renders images, whatever is in between
-    if bases:
-        # A fusion of two or more experts is what the Hub calls a merge; with one it stands on that one.
-        data |= {"base_model": bases, "base_model_relation": "merge" if len(bases) > 1 else "adapter"}
-    licences = {part.licence for part in manifest.components.values() if part.repo}
-    if len(licences) == 1 and "" not in licences:
-        data["license"] = licences.pop()
-    elif licences:
-        data |= {"license": "other", "license_name": "see-parts", "license_link": CARD}
-    return data
-
-
-def _tags(manifest: Manifest) -> list[str]:
-    names = [part.name for part in manifest.components.values()]
-    translator = [manifest.translator.name] if manifest.translator else []
-    return ["dragoman", f"dragoman:{manifest.kind}", *dict.fromkeys([*translator, *names])]
-
-
 def _generated(manifest: Manifest, title: str) -> str:
-    blocks = [_BEGIN, *_parts(manifest), *_usage(manifest, title), *_figures(manifest), _END]
+    blocks = [_BEGIN, *_samples(manifest), *_parts(manifest), *_usage(manifest, title), *_figures(manifest), _END]
     return "\n\n".join(blocks)
+
+
+def _samples(manifest: Manifest) -> Iterator[str]:
+    if SAMPLES in manifest.files:
+        yield f"![What it makes of a few prompts]({SAMPLES})"
 
 
 def _parts(manifest: Manifest) -> Iterator[str]:
     yield "## What it is made of"
+    if picture := picture_of(manifest):
+        yield f"```mermaid\n{picture}\n```"
     rows = ["| role | part | weights | licence |", "|---|---|---|---|"]
     rows += [_row(role, part) for role, part in manifest.components.items()]
     if manifest.translator:
@@ -92,6 +90,9 @@ def _parts(manifest: Manifest) -> Iterator[str]:
     if {"source", "target"} <= manifest.ports.keys():
         source, target = manifest.ports["source"], manifest.ports["target"]
         yield f"The translator leads from the port {_code(str(source))} to the port {_code(str(target))}."
+    for part in manifest.components.values():
+        if forbids_commerce(part.licence):
+            yield f"**Not for commercial use:** {_code(part.name)} is licensed under {_inline(part.licence)}."
 
 
 def _row(role: str, part: Component) -> str:
@@ -111,27 +112,31 @@ def _usage(manifest: Manifest, title: str) -> Iterator[str]:
     yield "## How to run it"
     if manifest.requires:
         yield f"```sh\npip install {' '.join(repr(requirement) for requirement in manifest.requires)}\n```"
-    prompts = manifest.facts.get("prompts") or ["a red bird on a branch"]
-    prompt, model = json.dumps(prompts[0]), json.dumps(title)
+    prompt, model = json.dumps(_prompt(manifest)), json.dumps(title)
     yield (f"```python\nimport dragoman\n\nfusion = dragoman.load({model})\nimages = fusion.sample({prompt}, n=4)\n```")
     yield f"{_code(f'dragoman check {title}')} replays the test vectors of the package on your machine."
 
 
+def _prompt(manifest: Manifest) -> str:
+    prompts = manifest.facts.get("prompts")
+    first = prompts[0] if isinstance(prompts, list | tuple) and prompts else None
+    return first if isinstance(first, str) else "a red bird on a branch"
+
+
 def _figures(manifest: Manifest) -> Iterator[str]:
-    figures = manifest.facts.get("figures")
-    if not isinstance(figures, Mapping) or not figures:
+    figures = list(flat_figures(manifest))
+    if not figures:
         return
     yield "## Figures"
-    rows = [f"| {_inline(name)} | {_inline(value)} |" for name, value in _flat(figures)]
+    rows = [f"| {_inline(', '.join(path))} | {_inline(_number(value))} |" for path, value, _ in figures]
     yield "\n".join(["| figure | value |", "|---|---|", *rows])
+    said = {f"{key} {value}" for _, _, settings in figures for key, value in settings.items()}
+    if said:
+        yield f"Measured with {_inline(', '.join(sorted(said)))}."
 
 
-def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}, ")
-        else:
-            yield f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _inline(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dragoman.errors import PackageError
 from dragoman.stores import Location
-from dragoman_registry.header import read_header
-from dragoman_registry.manifest import MANIFEST, WEIGHTS, read_manifest
+from dragoman_registry.header import TensorEntry, read_header
+from dragoman_registry.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
 from dragoman_registry.strict import MAX_BYTES, parse_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from dragoman.fusion import Fusion
 
-__all__ = ["PackageFormat", "is_package"]
+__all__ = ["PackageFormat", "description", "is_package"]
 
 
 class PackageFormat:
@@ -33,9 +34,7 @@ class PackageFormat:
         Raises:
             PackageError: the manifest or the header cannot be read.
         """
-        described: dict[str, Any] = json.loads(read_manifest(folder).to_bytes())
-        tensors = read_header(folder / WEIGHTS)
-        return described | {"tensors": len(tensors), "parameters": sum(entry.elements for entry in tensors.values())}
+        return description(read_manifest(folder), read_header(folder / WEIGHTS))
 
     def load(self, location: Location, *, device: str | torch.device | None = None) -> Fusion:
         """Verify a package, then its experts, then load them; see :func:`dragoman_registry.loading.load_fusion`."""
@@ -48,6 +47,14 @@ class PackageFormat:
         from dragoman_registry.saving import save_fusion
 
         save_fusion(fusion, folder)
+
+
+def description(manifest: Manifest, tensors: Mapping[str, TensorEntry]) -> dict[str, Any]:
+    """What a manifest and the header of the weights say, JSON-ready."""
+    described: dict[str, Any] = json.loads(manifest.to_bytes())
+    table = [{"tensor": entry.name, "type": entry.dtype, "shape": str(list(entry.shape))} for entry in tensors.values()]
+    parameters = sum(entry.elements for entry in tensors.values())
+    return described | {"tensors": len(tensors), "parameters": parameters, "tensor_table": table}
 
 
 def is_package(folder: Path) -> bool:

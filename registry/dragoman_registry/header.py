@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from typing import BinaryIO
 from dragoman.errors import PackageError
 from dragoman_registry.strict import Fields, parse_json
 
-__all__ = ["MAX_HEADER", "MAX_TENSORS", "TensorEntry", "read_header"]
+__all__ = ["MAX_HEADER", "MAX_TENSORS", "TensorEntry", "parse_header", "read_header"]
 
 #: Largest header that is read, in bytes: what the Hub's own remote parser accepts.
 MAX_HEADER = 25_000_000
@@ -70,20 +71,48 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
             raw = _header_bytes(file, size, path)
     except OSError as error:
         raise PackageError(f"{path} cannot be read: {error.strerror}.") from error
+    return _parsed(raw, size, path)
+
+
+def parse_header(read: Callable[[int, int], bytes], size: int, where: str) -> dict[str, TensorEntry]:
+    """The tensors of a safetensors file that is elsewhere, from its first bytes alone.
+
+    Args:
+        read: gives the bytes from one offset up to another.
+        size: of the whole file, in bytes.
+        where: the file, for messages.
+
+    Raises:
+        PackageError: the header is damaged or breaks a limit; the sentence names the file.
+    """
+    path = Path(where)
+    prefix = read(0, 8)
+    length = _length(prefix, size, path)
+    return _parsed(_checked(read(8, 8 + length), length, path), size, path)
+
+
+def _parsed(raw: bytes, size: int, path: Path) -> dict[str, TensorEntry]:
     entries = _entries(raw, path)
     _check_ranges(entries, 8 + len(raw), size, path)
     return {entry.name: entry for entry in entries}
 
 
 def _header_bytes(file: BinaryIO, size: int, path: Path) -> bytes:
-    prefix = file.read(8)
-    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    length = _length(file.read(8), size, path)
+    return _checked(file.read(length), length, path)
+
+
+def _length(prefix: bytes, size: int, path: Path) -> int:
+    length: int = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
     if len(prefix) < 8 or length > size - 8:
         raise _damaged(path, "is truncated or no safetensors file")
     if length > MAX_HEADER:
         raise PackageError(f"{path} has a header of {length:,} bytes; at most {MAX_HEADER:,} are read.")
-    raw = file.read(length)
-    if not raw.startswith(b"{"):
+    return length
+
+
+def _checked(raw: bytes, length: int, path: Path) -> bytes:
+    if len(raw) != length or not raw.startswith(b"{"):
         raise _damaged(path, "has no safetensors header")
     return raw
 

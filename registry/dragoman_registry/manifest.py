@@ -17,12 +17,14 @@ from dragoman_registry import patterns
 from dragoman_registry.parts import Component, FileEntry, TranslatorPart
 from dragoman_registry.strict import MAX_BYTES, Fields, dump_json, parse_json
 
-__all__ = ["KINDS", "MANIFEST", "SCHEMA", "WEIGHTS", "Manifest", "read_manifest"]
+__all__ = ["KINDS", "MANIFEST", "SAMPLES", "SCHEMA", "WEIGHTS", "Manifest", "read_manifest"]
 
 #: Name of the manifest's file. The Hub counts the downloads of a repository by the requests for this name.
 MANIFEST = "config.json"
 #: Name of the file with the weights that a package contains.
 WEIGHTS = "model.safetensors"
+#: Name of the picture on the card.
+SAMPLES = "samples.png"
 #: Version of the schema that this version of dragoman writes; it reads this one and older ones.
 SCHEMA = 1
 #: What a package may hold.

@@ -11,6 +11,7 @@ __all__ = [
     "LICENCE",
     "NAME",
     "PATH",
+    "REF",
     "REQUIREMENT",
     "REVISION",
     "SHA256",
@@ -29,6 +30,8 @@ VERSION = r"[0-9][0-9a-z.]{0,49}"
 REQUIREMENT = rf"{DISTRIBUTION}>={VERSION}"
 #: A commit.
 REVISION = r"[0-9a-f]{40}"
+#: A branch, tag or commit, as git allows them, without what is special to a path or a shell.
+REF = r"(?!.*(\.\.|//|\.lock$))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}(?<![./])"
 #: A SHA-256.
 SHA256 = r"[0-9a-f]{64}"
 #: What :mod:`dragoman_registry.digest` makes.

@@ -15,13 +15,15 @@ from dragoman import __version__
 from dragoman.errors import InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman.plugins import Offer, zoo
+from dragoman.translator import Translator
 from dragoman_registry.atomic import replacing, write_file
 from dragoman_registry.card import CARD, render_card
 from dragoman_registry.digest import digest_of_file
-from dragoman_registry.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from dragoman_registry.manifest import MANIFEST, SAMPLES, WEIGHTS, Manifest, read_manifest
 from dragoman_registry.parts import TranslatorPart
 from dragoman_registry.references import component_of
 from dragoman_registry.requirements import requirements_of
+from dragoman_registry.samples import write_samples
 from dragoman_registry.tensors import save_tensors
 from dragoman_registry.vectors import read_vectors, write_vectors
 from dragoman_registry.verify import list_files
@@ -29,7 +31,7 @@ from dragoman_registry.verify import list_files
 __all__ = ["save_fusion"]
 
 # What belongs to the package; everything else in its folder is somebody else's and stays.
-_OURS = (MANIFEST, WEIGHTS, CARD, "test")
+_OURS = (MANIFEST, WEIGHTS, CARD, SAMPLES, "test")
 # Libraries whose version can change what a network computes.
 _LIBRARIES = ("torch", "transformers", "timm", "diffusers")
 
@@ -56,7 +58,11 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
 
 def _write(fusion: Fusion, fresh: Path, old_card: str, title: str) -> None:
     save_tensors(fusion.translator.state_dict(), fresh / WEIGHTS)
+    training = fusion.translator.training
+    fusion.translator.eval()
     write_vectors(fusion, fresh)
+    write_samples(fusion, fresh)
+    fusion.translator.train(training)
     manifest = replace(_describe(fusion, digest_of_file(fresh / WEIGHTS)), files=list_files(fresh))
     write_file(fresh / CARD, render_card(manifest, title, old_card).encode())
     try:
@@ -83,13 +89,18 @@ def _describe(fusion: Fusion, digest: str) -> Manifest:
         kind="fusion",
         dragoman=__version__.partition("+")[0],
         digest=digest,
-        requires=requirements_of([translator, *(offer for offer, _ in parts.values())]),
+        requires=requirements_of([translator, *_inner(fusion.translator), *(offer for offer, _ in parts.values())]),
         components={role: component_of(offer, part) for role, (offer, part) in parts.items()},
         translator=TranslatorPart(translator.card.name, translator.plugin.distribution, fusion.translator.config),
         ports={"source": fusion.source.port, "target": fusion.target.port},
         recipe=recipe,
         facts={"versions": _versions(), **facts},
     )
+
+
+def _inner(translator: Translator) -> list[Offer[Any]]:
+    """Who offers the translators inside of one that is made of several."""
+    return list(getattr(translator, "offers", ()))
 
 
 def _name_of(fusion: Fusion, role: str) -> str:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+from typing import Any
 
-from dragoman import __version__
 from dragoman.errors import PackageError
 from dragoman.stores import Location
-from dragoman_registry import patterns
+from dragoman_registry.addresses import looks_like_hub, parse_hub_address
 from dragoman_registry.atomic import recover
 
 __all__ = ["FolderStore", "HubStore", "is_path"]
-
-#: The kinds of files that hold data and nothing that runs.
-SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-#: Weights of repositories that have no safetensors; experts read them without unpickling objects.
-PICKLED_WEIGHTS = ("pytorch_model.bin", "*/pytorch_model.bin")
 
 
 def is_path(address: str) -> bool:
@@ -54,61 +48,58 @@ class HubStore:
     """Models on the Hugging Face Hub, in its own cache, with its own variables (HF_HOME, HF_ENDPOINT, HF_TOKEN)."""
 
     def accepts(self, address: str) -> bool:
-        """Whether the address has the form ``NAMESPACE/NAME``."""
-        return patterns.is_hub_id(address)
+        """Whether the address has the form ``NAMESPACE/NAME``, or begins with ``hf://``."""
+        return looks_like_hub(address)
 
     def fetch(self, address: str, revision: str | None) -> Location:
-        """Download what is not in the cache yet: data files only, all of one commit.
+        """Download what is not in the cache yet, all of one commit, and verify it; see :mod:`.pulling`.
 
         Raises:
-            PackageError: there is no such repository or revision, or the Hub cannot be reached.
+            PackageError: there is no such repository or revision, the Hub cannot be reached, or a file is not what
+                it has to be.
         """
-        try:
-            folder = _snapshot(address, revision, SAFE_FILES)
-            commit = folder.name
-            if not re.fullmatch(patterns.REVISION, commit):
-                raise PackageError(f"The Hub answered for {address} with {commit[:80]!r}, which is no commit.")
-            if not any(folder.rglob("*.safetensors")):
-                _snapshot(address, commit, (*SAFE_FILES, *PICKLED_WEIGHTS))
-        except PackageError:
-            raise
-        except Exception as error:
-            raise PackageError(_sentence(address, revision, error)) from error
-        return Location(address, folder, commit)
+        from dragoman_registry.pulling import fetch
 
+        return fetch(parse_hub_address(address, revision))
 
-def _snapshot(address: str, revision: str | None, patterns_allowed: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
+    def addresses(self) -> list[str]:
+        """The repositories of which a locked commit is in the cache, as ``NAMESPACE/NAME@COMMIT``."""
+        from dragoman_registry.lock import all_locks
 
-    return Path(
-        snapshot_download(
-            address,
-            revision=revision,
-            allow_patterns=list(patterns_allowed),
-            library_name="dragoman",
-            library_version=__version__,
-        )
-    )
+        return [f"{lock.repo}@{lock.commit}" for lock in all_locks() if not lock.missing()]
 
+    def describe(self, address: str, revision: str | None) -> dict[str, Any]:
+        """What a package is, from its manifest and the header of its weights; see :mod:`.remote_package`.
 
-def _sentence(address: str, revision: str | None, error: Exception) -> str:
-    """What went wrong at the Hub, and what to do about it."""
-    from huggingface_hub import constants, errors
+        Raises:
+            PackageError: there is no such package, or the Hub cannot be reached.
+        """
+        from dragoman_registry.remote_package import describe
 
-    at = f"{address}@{revision}" if revision else address
-    if isinstance(error, errors.GatedRepoError):
-        return f"{address} is gated: accept its conditions on its page at {constants.ENDPOINT}, then run: hf auth login"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{address} has no revision {revision!r} on the Hub; leave it out for the newest."
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"{constants.ENDPOINT} has no model {address}, or not for you; check the name, or run: hf auth login"
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return _unreachable(at, constants.HF_HUB_OFFLINE, constants.ENDPOINT)
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{at} cannot be written to the cache {constants.HF_HUB_CACHE}: {error.strerror}."
-    return f"{at} cannot be fetched from {constants.ENDPOINT}: {' '.join(str(error).split()) or type(error).__name__}."
+        return describe(parse_hub_address(address, revision))
 
+    def publish(self, folder: Path, address: str, **options: Any) -> str:
+        """Publish a package; see :mod:`.publishing` for what it takes to be published.
 
-def _unreachable(at: str, offline: bool, endpoint: str) -> str:
-    why = "HF_HUB_OFFLINE is set; unset it" if offline else f"{endpoint} cannot be reached; check the network"
-    return f"{at} is not complete in the local cache, and {why} to download it."
+        Args:
+            folder: that holds it.
+            address: ``NAMESPACE/NAME``.
+            **options: ``private``, ``token``, ``revision``, ``commit_message``, ``commit_description``, ``create_pr``,
+                ``tag``, ``licences``, ``with_experts``, ``overwrite_card``.
+
+        Returns:
+            The URL of the commit or pull request.
+
+        Raises:
+            InputError: the package cannot be published as it is.
+            PackageError: it is damaged, or the Hub refuses.
+        """
+        from dataclasses import fields
+
+        from dragoman_registry.publishing import Request, publish
+        from dragoman_registry.uploading import Upload
+
+        names = {field.name for field in fields(Upload)}
+        how = Upload(**{key: value for key, value in options.items() if key in names})
+        rest = {key: value for key, value in options.items() if key not in names}
+        return publish(folder, address, Request(how, **rest)).url

@@ -16,7 +16,17 @@ from dragoman_registry.atomic import write_file
 from dragoman_registry.strict import Fields, dump_json, parse_json
 from dragoman_registry.tensors import load_tensors, save_tensors
 
-__all__ = ["INPUTS", "OUTPUTS", "TOLERANCES", "Inputs", "Tolerance", "produce", "read_vectors", "write_vectors"]
+__all__ = [
+    "INPUTS",
+    "OUTPUTS",
+    "TOLERANCES",
+    "Inputs",
+    "Tolerance",
+    "produce",
+    "prompts_of",
+    "read_vectors",
+    "write_vectors",
+]
 
 #: The files, inside the package.
 INPUTS, OUTPUTS, TOLERANCES = "test/inputs.json", "test/outputs.safetensors", "test/tolerances.json"
@@ -100,7 +110,7 @@ def write_vectors(fusion: Fusion, folder: Path) -> None:
         PackageError: what the fusion makes is NaN or infinite.
         OSError: the files cannot be written.
     """
-    inputs = Inputs(_prompts(fusion.facts.get("prompts", _DEFAULT_PROMPTS)))
+    inputs = Inputs(prompts_of(fusion))
     training = fusion.translator.training
     fusion.translator.eval()
     outputs = produce(fusion, inputs)
@@ -110,7 +120,13 @@ def write_vectors(fusion: Fusion, folder: Path) -> None:
     write_file(folder / TOLERANCES, dump_json({name: asdict(DEFAULT_TOLERANCES[name]) for name in outputs}))
 
 
-def _prompts(given: object) -> tuple[str, ...]:
+def prompts_of(fusion: Fusion) -> tuple[str, ...]:
+    """The prompts that a fusion is tested and shown with.
+
+    Raises:
+        InputError: the fact ``prompts`` is no list of texts.
+    """
+    given = fusion.facts.get("prompts", _DEFAULT_PROMPTS)
     texts = given if isinstance(given, (list, tuple)) else ()
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise InputError(f"The fact 'prompts' must be a list of texts that are not empty, not {given!r}.")

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from dragoman.errors import PackageError
 from dragoman_registry.digest import digest_of_file, sha256_of_file
-from dragoman_registry.manifest import MANIFEST, WEIGHTS, Manifest
+from dragoman_registry.manifest import MANIFEST, SAMPLES, WEIGHTS, Manifest
 from dragoman_registry.parts import FileEntry
 
 __all__ = ["list_files", "verify_files"]
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:
-    """The entries of a manifest for the files that it covers: the weights and everything under ``test/``."""
-    paths = [folder / WEIGHTS, *sorted(path for path in (folder / "test").rglob("*") if path.is_file())]
+    """The entries of a manifest for the files that it covers: the weights, the samples, everything under ``test/``."""
+    named = [path for path in (folder / WEIGHTS, folder / SAMPLES) if path.exists()]
+    paths = [*named, *sorted(path for path in (folder / "test").rglob("*") if path.is_file())]
     return {path.relative_to(folder).as_posix(): FileEntry(sha256_of_file(path), path.stat().st_size) for path in paths}
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 import dragoman
 from dragoman.fusion import Fusion
@@ -14,6 +17,7 @@ from dragoman.ports import Port
 from dragoman_registry.card import render_card
 from dragoman_registry.manifest import Manifest
 from dragoman_registry.parts import Component, TranslatorPart
+from dragoman_registry.picture import picture_of
 from tiny_zoo.build import build_fusion
 
 DIGEST = "tensors-sha256:" + "0" * 64
@@ -44,14 +48,71 @@ def test_front_matter() -> None:
     assert metadata(render_card(manifest(), "ns/fusion")) == {
         "library_name": "dragoman",
         "pipeline_tag": "text-to-image",
-        "tags": ["dragoman", "dragoman:fusion", "cinn", "bert", "biggan"],
+        "tags": [
+            "dragoman",
+            "dragoman:fusion",
+            "dragoman:from:bert",
+            "dragoman:to:biggan",
+            "dragoman:translator:cinn",
+            "cinn",
+            "bert",
+            "biggan",
+        ],
         "base_model": ["ns/bert", "ns/biggan"],
         "base_model_relation": "merge",
         "license": "mit",
     }
 
 
-@pytest.mark.parametrize(("source", "target"), [("mit", "apache-2.0"), ("mit", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("source", "target", "whole"),
+    [("mit", "apache-2.0", "apache-2.0"), ("MIT", "mit", "mit"), ("cc-by-nc-4.0", "cc-by-nc-4.0", "cc-by-nc-4.0")],
+)
+def test_licence_of_the_whole(source: str, target: str, whole: str) -> None:
+    assert metadata(render_card(manifest(source, target), "x"))["license"] == whole
+
+
+def test_non_commercial_parts_are_said_out_loud() -> None:
+    card = render_card(manifest("cc-by-nc-4.0", "mit"), "x")
+    assert "**Not for commercial use:** `bert` is licensed under cc-by-nc-4.0." in card
+    assert "commercial" not in render_card(manifest("ncsa", "mit"), "x")
+
+
+def test_picture_of_the_fusion() -> None:
+    card = render_card(manifest(), "x")
+    assert '```mermaid\nflowchart LR\n    prompt(["prompt"]) --> source["bert"]' in card
+    assert 'source -->|"pooled (vector [3])"| translator{{"cinn"}}' in card
+    assert 'translator -->|"z (vector [5])"| target["biggan"]' in card
+
+
+def test_a_hostile_port_stays_a_label_in_the_picture() -> None:
+    evil = Port('x"] --> y["<script>`', "vector", (3,))
+    picture = picture_of(replace(manifest(), ports={"source": evil, "target": evil}))
+    assert picture.count("-->") == picture_of(manifest()).count("-->")
+    assert "<script" not in picture
+    assert "`" not in picture
+
+
+def test_figures_for_the_hub() -> None:
+    figures = {"templates": {"class_accuracy": 0.5, "seed": 3}, "features": "judge", "fid": 1.5, "note": "good"}
+    (model,) = json.loads(re.findall(r"^model-index: (.*)$", render_card(manifest(figures=figures), "ns/x"), re.M)[0])
+    results = metadata(render_card(manifest(figures=figures), "ns/x"))["eval_results"]
+    assert [result.metric_value for result in results] == [0.5, 1.5]  # type: ignore[attr-defined]
+    found = {entry["dataset"]["name"]: entry["metrics"][0] for entry in model["results"]}
+    assert model["name"] == "x"
+    assert (found["templates"]["type"], found["templates"]["value"]) == ("class_accuracy", 0.5)
+    assert found["templates"]["args"] == {"seed": 3, "features": "judge"}
+    assert (found["generated pairs"]["type"], found["generated pairs"]["value"]) == ("fid", 1.5)
+    assert len(found) == 2
+
+
+def test_sample_grid(package: Path) -> None:
+    assert "![What it makes of a few prompts](samples.png)" in (package / "README.md").read_text()
+    with Image.open(package / "samples.png") as picture:
+        assert picture.width > 4 * 90
+
+
+@pytest.mark.parametrize(("source", "target"), [("mit", "gpl-3.0"), ("mit", ""), ("", "")])
 def test_licence_of_parts_that_differ_or_are_unknown(source: str, target: str) -> None:
     found = metadata(render_card(manifest(source, target), "x"))
     assert (found["license"], found["license_name"]) == ("other", "see-parts")

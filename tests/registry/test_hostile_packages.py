@@ -19,15 +19,17 @@ from safetensors.torch import load_file, save_file
 import dragoman
 import dragoman_registry
 import tiny_zoo
-from conftest import MakeZoo
 from dragoman import builtin
 from dragoman.catalogue import Plugin
 from dragoman.errors import DragomanError, PackageError, PluginError, PortError, UnknownNameError
 from dragoman.formats import format_of
+from dragoman.plugins import Zoo
 from dragoman.stores import Location
 from dragoman_registry.loading import load_fusion
 from tiny_zoo.parts import TinyGaussian, TinyImage, TinyText
 from tiny_zoo.tamper import edit_manifest, entry, reseal, safetensors_bytes
+
+MakeZoo = Callable[..., Zoo]
 
 
 def refused(package: Path, kind: type[DragomanError] = PackageError) -> str:

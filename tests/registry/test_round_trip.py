@@ -48,6 +48,7 @@ def test_package_holds_the_files_of_the_format_and_nothing_else(package: Path) -
         "README.md",
         "config.json",
         "model.safetensors",
+        "samples.png",
         "test/inputs.json",
         "test/outputs.safetensors",
         "test/tolerances.json",

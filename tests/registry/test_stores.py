@@ -159,7 +159,7 @@ def stock_client(hub: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    return lambda cache: monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / cache))
+    return lambda cache: monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / cache / "hub"))
 
 
 def test_fusion_from_the_hub_with_experts_from_the_hub(
@@ -197,20 +197,26 @@ def test_fusion_from_the_hub_with_experts_from_the_hub(
             OSError(errno.ENOSPC, "No space left on device"),
             "cannot be written to the cache .*: No space left on device",
         ),
-        (ValueError("odd\nanswer"), "cannot be fetched from .*: odd answer"),
-        (KeyError(), "cannot be fetched from .*: KeyError"),
+        (ValueError("odd\nanswer"), "cannot be had from .*: odd answer"),
+        (KeyError(), "cannot be had from .*: KeyError"),
     ],
 )
-def test_every_other_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch, error: Exception, words: str) -> None:
+def test_every_other_failure_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, words: str
+) -> None:
     def fail(*_: Any, **__: Any) -> str:
         raise error
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
     with pytest.raises(PackageError, match=rf"^ns/name@v1 {words}.$"):
         HubStore().fetch("ns/name", "v1")
 
 
-def test_answer_that_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path / "main"))
-    with pytest.raises(PackageError, match="'main', which is no commit"):
+@pytest.mark.parametrize("commit", ["main", "../../../x", "", None])
+def test_answer_that_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: str | None) -> None:
+    info = huggingface_hub.ModelInfo(id="ns/name", sha=commit, siblings=[], private=False)  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: info)
+    with pytest.raises(PackageError, match=f"{str(commit)!r}, which is no commit"):
         HubStore().fetch("ns/name", None)

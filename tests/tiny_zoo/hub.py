@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+from huggingface_hub import close_session, constants
+
 #: The only commit of every repository.
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -43,7 +46,8 @@ class Hub(BaseHTTPRequestHandler):
         elif "/tree/" in path:
             self._json([{"type": "file", "path": p, "size": len(c), "oid": _oid(c)} for p, c in files.items()])
         elif path.rpartition("/")[2] in ("main", name.rpartition("/")[2], COMMIT):
-            self._json({"id": name, "sha": COMMIT, "siblings": [{"rfilename": path} for path in files]})
+            siblings = [{"rfilename": p, "size": len(c), "blobId": _oid(c)} for p, c in files.items()]
+            self._json({"id": name, "sha": COMMIT, "private": False, "siblings": siblings})
         else:
             self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
 
@@ -60,7 +64,7 @@ class Hub(BaseHTTPRequestHandler):
         for key, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
@@ -74,3 +78,12 @@ def _oid(content: bytes) -> str:
 def files_of(folder: Path) -> dict[str, bytes]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def point_client_at(monkeypatch: pytest.MonkeyPatch, endpoint: str, home: Path) -> None:
+    """Give the client of this process another Hub, and an empty cache under a folder."""
+    close_session()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))

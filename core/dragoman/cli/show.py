@@ -18,18 +18,22 @@ __all__ = ["show"]
 
 @click.command()
 @click.argument("name")
+@click.option("--tensors", is_flag=True, help="Also list the tensors of a package: name, type and shape.")
 @as_json_option
-def show(name: str, as_json: bool) -> None:
+def show(name: str, tensors: bool, as_json: bool) -> None:
     """Show what is offered under NAME, or what the package at NAME holds.
 
     NAME is a name of a listing (bert), one with its distribution (dragoman-bert/bert) or its kind (expert:bert),
-    a folder, or the address of a model.
+    a folder, or the address of a model. Of a model elsewhere, no weights are downloaded.
     """
     data = _package(name) if Path(name).is_dir() else _card_or_package(name)
+    if not tensors:
+        data.pop("tensor_table", None)
     if as_json:
         echo_json(data)
     else:
-        click.echo("\n".join(nested(data)))
+        # A package is a stranger's text, and a terminal obeys control characters.
+        click.echo("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in nested(data)))
 
 
 def _card_or_package(name: str) -> dict[str, Any]:
@@ -80,8 +84,14 @@ def _find(wanted: str, name: str) -> dict[str, Offer[Any]]:
 
 def _package(address: str) -> dict[str, Any]:
     from dragoman.formats import format_of
-    from dragoman.stores import Location, locate
+    from dragoman.stores import Location, RemoteStore, store_of
 
     folder = Path(address)
-    location = Location(address, folder) if folder.is_dir() else locate(address)
+    if folder.is_dir():
+        location = Location(address, folder)
+    else:
+        store, name, revision = store_of(address)
+        if isinstance(store, RemoteStore):
+            return store.describe(name, revision or None)
+        location = store.fetch(name, revision or None)
     return {"address": location.address, "revision": location.revision} | format_of(location).describe(location.folder)

@@ -41,6 +41,10 @@ class Bundle:
             raise PackageError(f"{address!r} is not in the mini zoo; it has {names}.")
         return Location(address, folder)
 
+    def addresses(self) -> list[str]:
+        """The models inside of this distribution."""
+        return sorted(PREFIX + path.name for path in MODELS.iterdir() if (path / "config.json").is_file())
+
 
 def _minilm_folder() -> Path | None:
     try:
