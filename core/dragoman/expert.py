@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -130,6 +130,10 @@ class Expert(nn.Module):
             generator: source of randomness for experts whose answer is a draw, such as captioners.
         """
         raise PortError(f"{type(self).__name__} does not encode; it has no port that gives.")
+
+    def encode_many(self, inputs: Any, ports: Sequence[str]) -> dict[str, Representation]:
+        """Inputs to the representations at several ports; an expert that needs only one pass for it overrides this."""
+        return {port: self.encode(inputs, port) for port in ports}
 
     def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
         """The representation at a port to outputs.
