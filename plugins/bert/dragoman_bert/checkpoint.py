@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from dragoman.errors import PackageError
+from dragoman_bert.library import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 __all__ = ["FAMILIES", "hidden_sizes", "load_network", "load_tokenizer", "quiet", "read_json", "token_limit"]
 

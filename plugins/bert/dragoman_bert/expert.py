@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from dragoman.expert import Expert
 from dragoman.ports import Port
 from dragoman.representation import Representation, Tokens, concatenate, select
+from dragoman.texts import TruncationWarning, check_texts, length_batches, pad, tokenize, warn_truncated
 from dragoman_bert.checkpoint import hidden_sizes, load_network, load_tokenizer, quiet, read_json, token_limit
-from dragoman_bert.texts import TruncationWarning, check_texts, length_batches, pad, tokenize, warn_truncated
+from dragoman_bert.library import PreTrainedModel
 
 __all__ = ["Bert", "TruncationWarning"]
 
@@ -34,7 +34,7 @@ class Bert(Expert):
         network: the encoder.
         tokenizer: splits texts into tokens.
         max_tokens: longest text in tokens, special ones included; longer ones are cut, with a
-            :class:`~dragoman_bert.texts.TruncationWarning`.
+            :class:`~dragoman.texts.TruncationWarning`.
     """
 
     reads: ClassVar[str] = "text"

@@ -6,9 +6,9 @@ from torch import nn
 
 from dragoman.errors import InputError, PortError
 from dragoman.representation import Tokens
+from dragoman.texts import TruncationWarning
 from dragoman_bert.checkpoint import FAMILIES
 from dragoman_bert.expert import Bert
-from dragoman_bert.texts import TruncationWarning
 
 TEXTS = ["a red bag", "shoe", "a very very long blue striped shoe with very long sleeves", "red shoe", "a red bag", ""]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from dragoman.texts import TruncationWarning
 from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
-from dragoman_bert.texts import TruncationWarning
 
 TEXTS = [
     "A red handbag.",

@@ -1,0 +1,11 @@
+"""What is needed of transformers, imported once torchvision is importable."""
+
+from __future__ import annotations
+
+from dragoman.operators import mend_torchvision
+
+mend_torchvision()
+
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel  # noqa: E402
+
+__all__ = ["AutoConfig", "AutoModel", "AutoTokenizer", "PreTrainedModel"]
