@@ -223,7 +223,12 @@ class TestRecipes:
             "log_every": 1,
             "checkpoint_every": 7,
         }
-        assert stored["pairs"] == {"captioner": f"tiny-captioner={experts / 'captioner'}", "count": 100, "seed": 0}
+        assert stored["pairs"] == {
+            "captioner": f"tiny-captioner={experts / 'captioner'}",
+            "count": 100,
+            "seed": 0,
+            "spread": 1.0,
+        }
 
     def test_the_fusion_of_a_run_is_that_of_its_package(self, recipe, tmp_path):
         made = fuse(recipe(training={"steps": 3, "batch_size": 8}), tmp_path, device="cpu")
@@ -303,6 +308,7 @@ class TestRecipes:
             ({"training": {"seed": "x"}}, "seed must be a whole number"),
             ({"pairs": {"cuont": 3}}, "pairs has an unknown entry 'cuont'"),
             ({"pairs": {"count": 1.5}}, "count must be a whole number of at least 2, not 1.5"),
+            ({"pairs": {"spread": 0}}, "spread must be a positive number, not 0"),
             ({"pairs": {"folder": "x", "count": 3}}, "nothing else to say"),
             ({"pairs": {"captioner": 3}}, "captioner must be the name of an expert, not 3"),
             (

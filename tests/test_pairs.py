@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -217,10 +218,11 @@ class TestKey:
         weight.copy_(weight.flip(0))
         assert store_key(pairs, COUNT, SEED) != before
 
-    def test_changes_with_port_number_and_seed(self, make):
+    def test_changes_with_port_spread_number_and_seed(self, make):
         keys = {store_key(make(port), COUNT, SEED) for port in ("pooled", "tokens")}
         keys |= {store_key(make(), COUNT + 1, SEED), store_key(make(), COUNT, SEED + 1)}
-        assert len(keys) == 4
+        keys.add(store_key(replace(make(), spread=2.0), COUNT, SEED))
+        assert len(keys) == 5
 
 
 class TestGeneratedPairs:
@@ -241,6 +243,34 @@ class TestGeneratedPairs:
         assert torch.equal(whole.target, parts.target)
         assert whole.captions == parts.captions
         assert said == [7, 14, 21, 28, 35, 42, 49, 50]
+
+    def test_draw_on_where_the_captioner_declines(self, pairs, monkeypatch):
+        """Images of odd brightness get no caption; all pairs are of the others, and as many as asked for."""
+        encode = type(pairs.captioner).encode
+
+        def shy(self, *args, **kwargs):
+            return [said if int(said.split()[1]) % 2 == 0 else "" for said in encode(self, *args, **kwargs)]
+
+        monkeypatch.setattr(type(pairs.captioner), "encode", shy)
+        said = []
+        made = pairs.make(50, generator_for(1), said.append)
+        assert len(made.target) == len(made.captions) == said[-1] == 50
+        assert all(int(caption.split()[1]) % 2 == 0 for caption in made.captions)
+        seen = encode(
+            pairs.captioner, pairs.target.expert.decode(made.target, "z"), "caption", generator=generator_for(2)
+        )
+        assert [caption.split()[1] for caption in seen] == [caption.split()[1] for caption in made.captions]
+
+    def test_give_up_on_a_captioner_without_words(self, pairs, monkeypatch):
+        monkeypatch.setattr(type(pairs.captioner), "encode", lambda self, inputs, *_, **__: [""] * len(inputs))
+        with pytest.raises(InputError, match=r"words for 0 of 1500 images"):
+            pairs.make(500, generator_for(1))
+
+    def test_are_drawn_as_widely_as_asked(self, pairs, monkeypatch):
+        monkeypatch.setattr(
+            type(pairs.target.expert), "draw", lambda self, port, n, *, generator, spread: torch.full((n, 5), spread)
+        )
+        assert replace(pairs, spread=1.5).make(3, generator_for(1)).target.unique().tolist() == [1.5]
 
 
 class TestFilePairs:

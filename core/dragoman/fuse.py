@@ -126,7 +126,9 @@ def _supply(
     if "folder" in options:
         return FilePairs(Path(options["folder"]), source, target)
     captioner = EndpointSpec.parse(options["captioner"])
-    return GeneratedPairs(source, target, load_expert(captioner.expert, captioner.address, device=place))
+    return GeneratedPairs(
+        source, target, load_expert(captioner.expert, captioner.address, device=place), options["spread"]
+    )
 
 
 def _begin(run: Run, asked: Recipe, folder: Path) -> None:

@@ -19,7 +19,7 @@ __all__ = ["check_cards", "check_carries", "complete"]
 
 DEFAULT_PAIRS = 32768
 DEFAULT_STEPS = 2000
-_PAIRS = ("captioner", "count", "folder", "seed")
+_PAIRS = ("captioner", "count", "folder", "seed", "spread")
 
 
 def complete(recipe: Recipe, steps: int | None = None) -> Recipe:
@@ -83,10 +83,12 @@ def _pairs(recipe: Recipe) -> dict[str, Any]:
         if not isinstance(given["folder"], str) or len(given) > 1:
             raise InputError("pairs: with a folder, which is a path, there is nothing else to say.")
         return given
-    pairs = {"captioner": "", "count": DEFAULT_PAIRS, "seed": 0, **given}
+    pairs = {"captioner": "", "count": DEFAULT_PAIRS, "seed": 0, "spread": 1.0, **given}
     for name, least in (("count", 2), ("seed", 0)):
         if type(pairs[name]) is not int or pairs[name] < least:
             raise InputError(f"pairs: {name} must be a whole number of at least {least}, not {pairs[name]!r}.")
+    if type(pairs["spread"]) not in (int, float) or not 0 < pairs["spread"] < math.inf:
+        raise InputError(f"pairs: spread must be a positive number, not {pairs['spread']!r}.")
     if not isinstance(pairs["captioner"], str):
         raise InputError(f"pairs: captioner must be the name of an expert, not {pairs['captioner']!r}.")
     return pairs | {"captioner": pairs["captioner"] or _captioner_of(EndpointSpec.parse(recipe.target))}

@@ -24,8 +24,8 @@ class Recipe:
         source: endpoint of the expert that reads, ``NAME[=ADDRESS][:PORT]``.
         target: endpoint of the expert that renders.
         translator: ``name`` on the translator's card, and its own options.
-        pairs: ``count``, ``seed`` and ``captioner`` (``NAME[=ADDRESS]``) for generated pairs, or ``folder`` for the
-            user's own.
+        pairs: ``count``, ``seed``, ``spread`` and ``captioner`` (``NAME[=ADDRESS]``) for generated pairs, or
+            ``folder`` for the user's own.
         method: ``name`` on the method's card, its options, and optionally ``critic`` (the name on a critic's card).
         training: ``steps`` or ``minutes``, and the other fields of :class:`dragoman.training.Settings`.
         ranker: name of the critic that will rank candidates, or ``""``.

@@ -19,6 +19,8 @@ __all__ = ["GeneratedPairs", "Pairs"]
 CAPTION_PORT = "caption"
 #: Images that are rendered and captioned at once.
 RENDERED = 256
+#: Share of images with a caption below which the captioner is taken to be the wrong one, and from how many images on.
+LEAST_CAPTIONED, PATIENCE = 0.01, 1000
 
 
 class Pairs(NamedTuple):
@@ -40,7 +42,9 @@ class GeneratedPairs:
     Args:
         source: the endpoint that will encode the captions.
         target: the generator's endpoint.
-        captioner: an expert whose port ``caption`` turns images into texts.
+        captioner: an expert whose port ``caption`` turns images into texts, or into ``""`` where it is not sure.
+        spread: how much more widely than in training the generator's latents are drawn. Above 1 there is more to
+            choose from: with a captioner that declines doubtful images, the pairs are both clear and varied.
 
     Raises:
         PortError: the captioner has no such port.
@@ -50,6 +54,7 @@ class GeneratedPairs:
     source: Endpoint
     target: Endpoint
     captioner: Expert
+    spread: float = 1.0
 
     def __post_init__(self) -> None:
         if CAPTION_PORT not in self.captioner.ports:
@@ -68,20 +73,45 @@ class GeneratedPairs:
 
         Args:
             count: how many.
-            generator: draws the targets first, then the captions.
+            generator: draws the targets first, then the captions; then the same for those that got none.
             progress: called with the number of captions so far.
+
+        Raises:
+            InputError: the captioner declines nearly everything.
         """
-        port = self.target.port.name
-        target = self.target.expert.draw(port, count, generator=generator)
+        targets: list[Tensor] = []
+        captions: list[str] = []
+        drawn = 0
+        while missing := count - len(captions):
+            target = self._draw(missing, generator)
+            said = self._caption(target, len(captions), generator, progress)
+            targets.append(target[[row for row, caption in enumerate(said) if caption]])
+            captions += filter(None, said)
+            drawn += missing
+            if drawn > PATIENCE and len(captions) < drawn * LEAST_CAPTIONED:
+                raise InputError(
+                    f"The captioner found words for {len(captions)} of {drawn} images; choose another one, "
+                    "or draw less widely (pairs.spread)."
+                )
+        return Pairs(torch.cat(targets), captions)
+
+    def _draw(self, count: int, generator: torch.Generator) -> Tensor:
+        # Not every generator has the knob.
+        knobs = {} if self.spread == 1 else {"spread": self.spread}
+        return self.target.expert.draw(self.target.port.name, count, generator=generator, **knobs)
+
+    def _caption(
+        self, target: Tensor, before: int, generator: torch.Generator, progress: Callable[[int], None] | None
+    ) -> list[str]:
         captions: list[str] = []
         for part in target.split(RENDERED):
-            images = self.target.expert.decode(part, port)
+            images = self.target.expert.decode(part, self.target.port.name)
             said = self.captioner.encode(images, CAPTION_PORT, generator=generator)
             assert isinstance(said, list)
             captions += said
             if progress:
-                progress(len(captions))
-        return Pairs(target, captions)
+                progress(before + sum(map(bool, captions)))
+        return captions
 
     @torch.no_grad()
     def batch(self, size: int, generator: torch.Generator) -> Batch:

@@ -131,6 +131,7 @@ def _facts(pairs: GeneratedPairs, count: int, seed: int) -> dict[str, Any]:
         "source": _endpoint_facts(pairs.source),
         "target": _endpoint_facts(pairs.target),
         "captioner": _expert_facts(pairs.captioner),
+        "spread": pairs.spread,
         "count": count,
         "seed": seed,
         "shard_size": SHARD_SIZE,

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dragoman.expert import Expert
 from dragoman.ports import Port
-from dragoman.representation import Representation, Tokens, concatenate, select
-from dragoman.texts import TruncationWarning, check_texts, length_batches, pad, tokenize, warn_truncated
+from dragoman.representation import Representation, Tokens
+from dragoman.texts import TruncationWarning, check_texts, encode_texts, pad
 from dragoman_bert.checkpoint import hidden_sizes, load_network, load_tokenizer, quiet, read_json, token_limit
 from dragoman_bert.library import PreTrainedModel
 
@@ -111,14 +111,11 @@ class Bert(Expert):
         texts = check_texts(inputs)
         if not texts:
             return self._nothing(port)
-        unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        rows, cut = tokenize(self.tokenizer, list(unique), self.max_tokens)
-        warn_truncated(sum(unique[text] in cut for text in texts), len(texts), self.max_tokens, stacklevel=2)
-        batches = list(length_batches(rows, self.batch_size))
-        with torch.no_grad():
-            encoded = [self._encode_batch([rows[row] for row in batch], port) for batch in batches]
-        place = {row: position for position, row in enumerate(row for batch in batches for row in batch)}
-        return select(concatenate(encoded), [place[unique[text]] for text in texts])
+
+        def encode(rows: list[list[int]]) -> Representation:
+            return self._encode_batch(rows, port)
+
+        return encode_texts(texts, self.tokenizer, self.max_tokens, encode, batch_size=self.batch_size, stacklevel=2)
 
     def _encode_batch(self, rows: list[list[int]], port: str) -> Representation:
         ids, mask = pad(rows, self._padding, self.network.device)

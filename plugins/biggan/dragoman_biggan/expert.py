@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -156,7 +157,7 @@ class BigGAN(Expert):
         images = self.family.render(self.network, z.to(weight), embedding.to(weight), truncation, statistics)
         return (images.float() + 1) / 2
 
-    def draw(self, port: str, n: int, *, generator: torch.Generator, **knobs: Any) -> Tensor:
+    def draw(self, port: str, n: int, *, generator: torch.Generator, spread: float = 1.0, **knobs: Any) -> Tensor:
         """Samples of z as in training, of classes with equal probability, or of both, row by row.
 
         For ``latent`` each row draws its z first and its class second, so that any batch size gives the same rows.
@@ -165,6 +166,7 @@ class BigGAN(Expert):
             port: any but ``image``.
             n: number of samples.
             generator: the source of randomness, on any device.
+            spread: factor of z. Above 1 samples are more varied than in training, and less often typical.
             **knobs: none; truncation belongs to :meth:`decode`.
 
         Returns:
@@ -172,10 +174,12 @@ class BigGAN(Expert):
 
         Raises:
             PortError: there is nothing to draw at that port.
-            InputError: a knob was given.
+            InputError: the spread is not positive, or another knob was given.
         """
         if knobs:
             raise InputError(f"BigGAN draws without {min(knobs)!r}; truncation is a knob of decode.")
+        if not 0 < spread < math.inf:
+            raise InputError(f"spread must be a positive number, not {spread}.")
         draws = {
             "latent": self._draw_latents,
             "class_embedding": self._draw_embeddings,
@@ -184,7 +188,10 @@ class BigGAN(Expert):
         }
         if self.port(port).name not in draws:
             raise PortError(f"BigGAN draws no {port!r}; it draws {', '.join(draws)}.")
-        return draws[port](n, generator)
+        drawn = draws[port](n, generator)
+        if port in ("latent", "z"):
+            drawn[:, : self.sizes.z] *= spread
+        return drawn
 
     def atoms(self, port: str) -> Atoms | None:
         """The class embeddings: where they stand in ``latent`` and ``class_embedding``, and their values."""

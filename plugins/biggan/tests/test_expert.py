@@ -125,6 +125,18 @@ def test_draws_are_the_same_in_any_batches(port, either):
     assert not torch.equal(together, either.expert.draw(port, 7, generator=seeded(1)))
 
 
+def test_spread_scales_what_is_drawn_of_z_alone(either):
+    expert, size = either.expert, either.expert.ports["z"].shape[0]
+    usual, wide = (expert.draw("latent", 5, generator=seeded(), spread=spread) for spread in (1.0, 1.5))
+    torch.testing.assert_close(wide[:, :size], 1.5 * usual[:, :size])
+    assert torch.equal(wide[:, size:], usual[:, size:])
+    assert torch.equal(
+        expert.draw("label", 5, generator=seeded(), spread=2.0), expert.draw("label", 5, generator=seeded())
+    )
+    with pytest.raises(InputError, match="spread must be a positive number, not 0"):
+        expert.draw("z", 1, generator=seeded(), spread=0)
+
+
 def test_draws_follow_the_training_distribution(either):
     latent = either.expert.draw("latent", 2000, generator=seeded())
     size = either.expert.sizes.z

@@ -53,6 +53,7 @@ _SMALLEST: dict[str, float] = {
     "embedder_layers": 0,
     "clamp": 0.01,
     "ridges": 0,
+    "atom_temperature": 0,
     "seed": 0,
 }
 _CONDITIONERS: dict[str, type[Conditioner]] = {"residual": ResidualConditioner, "separate": SeparateConditioner}
@@ -91,6 +92,8 @@ class CINN(Translator):
         embedder_layers: hidden layers of the condition embedder.
         clamp: bound of a coupling's log-scale.
         ridges: number of ridge maps before the couplings.
+        atom_temperature: temperature of the atoms' distribution when sampling. Below 1 a second guess is made less
+            often than it is believed in; likelihoods stay as they are.
         seed: seed of the permutations and of the first weights.
 
     Attributes:
@@ -114,6 +117,7 @@ class CINN(Translator):
         embedder_layers: int = 2,
         clamp: float = 2.0,
         ridges: int = 6,
+        atom_temperature: float = 0.5,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -130,6 +134,7 @@ class CINN(Translator):
                 "embedder_layers": embedder_layers,
                 "clamp": clamp,
                 "ridges": ridges,
+                "atom_temperature": atom_temperature,
                 "seed": seed,
             }
         )
@@ -218,8 +223,8 @@ class CINN(Translator):
         Args:
             condition: a batch of conditions.
             generator: source of randomness, read row by row.
-            temperature: standard deviation of the residual, and of the atoms' distribution its usual temperature;
-                0 gives the image of the most likely residual, and the most likely atom.
+            temperature: standard deviation of the residual, and a factor of the atoms' temperature; 0 gives the image
+                of the most likely residual, and the most likely atom.
             **knobs: none.
 
         Raises:
@@ -231,9 +236,9 @@ class CINN(Translator):
             )
         embedded = self._embed_runs(condition)
         noise = randn_rows(len(embedded), self.flow.size + bool(self.atoms), generator).to(embedded.device)
-        index = None
+        index, sharpness = None, temperature * self.config["atom_temperature"]
         if self.atoms is not None:
-            index = self.atoms.draw(embedded, torch.special.ndtr(noise[:, -1]), temperature)
+            index = self.atoms.draw(embedded, torch.special.ndtr(noise[:, -1]), sharpness)
         return self._decode(temperature * noise[:, : self.flow.size], embedded, index)
 
     @_full_precision

@@ -44,13 +44,13 @@ def test_samples_hold_exact_atoms_between_the_continuous_coordinates(cinn, atoms
 def test_sampled_atoms_follow_the_head(cinn, generator):
     condition = torch.randn(1, 6, generator=generator)
     probability = cinn.atoms.log_probability(cinn.embedder(condition)).exp()[0]
-    samples = cinn.sample(condition.expand(4000, 6), generator=generator)
-    frequency = torch.bincount(cinn.atoms.split(samples)[1], minlength=COUNT) / 4000
     assert probability.min() > 0.01
-    assert (frequency - probability).abs().max() < 4 * math.sqrt(0.25 / 4000)
-    sharper = cinn.sample(condition.expand(4000, 6), generator=generator, temperature=0.5)
-    frequency = torch.bincount(cinn.atoms.split(sharper)[1], minlength=COUNT) / 4000
-    assert (frequency - torch.softmax(2 * probability.log(), 0)).abs().max() < 4 * math.sqrt(0.25 / 4000)
+    # The distribution is raised to the inverse of both temperatures: the translator's own, 0.5, and the call's.
+    for temperature, power in ((2.0, 1), (1.0, 2), (0.5, 4)):
+        samples = cinn.sample(condition.expand(4000, 6), generator=generator, temperature=temperature)
+        frequency = torch.bincount(cinn.atoms.split(samples)[1], minlength=COUNT) / 4000
+        wanted = torch.softmax(power * probability.log(), 0)
+        assert (frequency - wanted).abs().max() < 4 * math.sqrt(0.25 / 4000)
 
 
 def test_probabilities_of_the_atoms_sum_to_one(make_cinn, scramble, atoms, generator):
