@@ -40,6 +40,7 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
             target="dragoman_minizoo.captioner:Captioner",
             summary="Says what a garment is, how bright, how wide and how patterned",
             ports=(Port("caption", "text", gives=True),),
+            reads=("image",),
             repo="minizoo/captioner-fashion",
             licence="apache-2.0",
         )
@@ -53,6 +54,7 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
                 Port("features", "vector", (128,), gives=True),
                 Port("logits", "vector", (10,), gives=True),
             ),
+            reads=("image",),
             repo="minizoo/judge-fashion",
             licence="apache-2.0",
         )

@@ -26,7 +26,8 @@ class Captioner(Expert):
     """Images to sentences: a classifier names the garment, measurements choose the adjectives.
 
     Args:
-        config: ``architecture``, ``widths`` and ``labels`` of the classifier.
+        config: ``architecture``, ``widths`` and ``labels`` of the classifier, and ``confidence``: the probability of
+            its class below which an image gets no caption.
 
     Attributes:
         boundaries: ``[K, 3, 2]``, where the levels of each attribute begin, by class.
@@ -57,12 +58,21 @@ class Captioner(Expert):
         """Write the checkpoint, in half precision."""
         write(Path(folder), self.config, self.state_dict())
 
-    @torch.no_grad()
     def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classes int64 ``[B]`` and attribute levels int64 ``[B, 3]`` of images ``[B, 1, 32, 32]`` in [0, 1]."""
-        chunks = [(self.network(part).argmax(dim=1), measure(part)) for part in images.to(self.boundaries).split(1024)]
-        labels = torch.cat([label for label, _ in chunks])
-        return labels, levels(torch.cat([value for _, value in chunks]), labels, self.boundaries)
+        return self._look(images)[:2]
+
+    def sure(self, images: Tensor) -> Tensor:
+        """Whether the class of each image is beyond doubt, bool ``[B]``."""
+        return self._look(images)[2]
+
+    @torch.no_grad()
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Classes, attribute levels, and whether the class is beyond doubt."""
+        chunks = [(self.network(part).softmax(dim=1), measure(part)) for part in images.to(self.boundaries).split(1024)]
+        probability, labels = torch.cat([share for share, _ in chunks]).max(dim=1)
+        seen = levels(torch.cat([value for _, value in chunks]), labels, self.boundaries)
+        return labels, seen, probability >= self.config["confidence"]
 
     def encode(
         self,
@@ -72,7 +82,7 @@ class Captioner(Expert):
         generator: torch.Generator | None = None,
         words: Vocabulary = TRAINING,
     ) -> list[str]:
-        """Images to captions; wording and what is mentioned are drawn from the generator.
+        """Images to captions, ``""`` where the class is in doubt; the generator draws wording and what is mentioned.
 
         Raises:
             PortError: the port is not ``caption``, or no generator was given.
@@ -80,7 +90,5 @@ class Captioner(Expert):
         self.port(port)
         if generator is None:
             raise PortError("Captions are drawn: give the captioner a generator.")
-        labels, seen = self.see(inputs)
-        return [
-            describe(label, row, words, generator)[0] for label, row in zip(labels.tolist(), seen.tolist(), strict=True)
-        ]
+        looks = zip(*(column.tolist() for column in self._look(inputs)), strict=True)
+        return [describe(label, row, words, generator)[0] if sure else "" for label, row, sure in looks]

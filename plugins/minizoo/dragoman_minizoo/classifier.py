@@ -52,9 +52,10 @@ class Classifier(Expert):
         write(Path(folder), self.config, self.network.state_dict())
 
     def encode(self, inputs: Tensor, port: str, *, generator: torch.Generator | None = None) -> Tensor:
-        """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits."""
-        wanted = self.port(port).name
-        return self.network.features(inputs) if wanted == "features" else self.network(inputs)
+        """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits, float32."""
+        network = self.network.features if self.port(port).name == "features" else self.network
+        answer: Tensor = network(inputs.to(next(self.network.parameters())))
+        return answer.float()
 
     def labels(self, images: Tensor) -> Tensor:
         """Most likely classes, int64 ``[B]``."""

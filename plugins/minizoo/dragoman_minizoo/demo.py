@@ -31,7 +31,9 @@ from dragoman_minizoo.baselines import Regression, Retrieval
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.classifier import Classifier
 from dragoman_minizoo.judging import Jury, reference_images
+from dragoman_minizoo.oracle import Oracle
 from dragoman_minizoo.prompts import TIERS, Prompts, check_unseen, make_prompts
+from dragoman_minizoo.publication import publish_and_pull
 
 __all__ = ["evaluate", "held_out_prompts", "make_jury", "run"]
 
@@ -50,26 +52,26 @@ PICTURED = (
 )
 
 
-def run(out: Path, *, minutes: float, count: int, seed: int, pairs: int | None = None) -> None:
+def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs: int | None = None) -> None:
     """Do everything that ``dragoman demo`` does.
 
     Args:
         out: folder of the run.
-        minutes: time to train the quick fusion.
         count: held-out captions per tier.
         seed: seed of the quick fusion.
+        minutes: time to train it, instead of the recipe's.
         pairs: how many pairs to make, instead of the recipe's number.
     """
     recipe = Recipe.from_toml(Path(__file__).with_name("recipes") / "quick.toml")
     recipe = replace(
         recipe,
-        training={**recipe.training, "minutes": minutes, "seed": seed},
+        training={**recipe.training, "minutes": minutes or recipe.training["minutes"], "seed": seed},
         pairs={**recipe.pairs, "count": pairs or recipe.pairs["count"]},
     )
     quick = fuse(recipe, out, device="cpu")
     quick.save_pretrained(out / "model")
     shipped = dragoman.load(SHIPPED)
-    store = _store(quick, recipe, out)
+    store = _store(quick, out)
     prompts = held_out_prompts(count)
     overlap = sum(check_unseen(one, store.captions) for one in prompts.values())
     report = {
@@ -79,10 +81,15 @@ def run(out: Path, *, minutes: float, count: int, seed: int, pairs: int | None =
         "chance": {"class_accuracy": 0.1, "attribute_accuracy": 0.333},
         "fusions": _fusions({"quick": quick, "shipped": shipped}, prompts, store),
         "baselines": _baselines(quick, store, prompts, out),
+        "limit": {"the generator itself, until it fits": _limit(quick, prompts)},
     }
+    _summary(report)
+    click.echo("publishing on an embedded Hub, and pulling from there in a new process", err=True)
+    publication = publish_and_pull(out / "model")
+    click.echo(_publication(publication), err=True)
+    report["publication"] = publication
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _picture(shipped, out / "grid.png")
-    _summary(report)
     for name in ("grid.png", "report.json", "model"):
         click.echo(out / name)
 
@@ -104,11 +111,11 @@ def held_out_prompts(count: int) -> dict[str, Prompts]:
     return {tier: make_prompts(tier, real.labels, seen, count) for tier in TIERS}
 
 
-def evaluate(render: Callable[[list[str]], Tensor], prompts: Mapping[str, Prompts], what: str) -> dict[str, Any]:
+def evaluate(render: Callable[[Prompts], Tensor], prompts: Mapping[str, Prompts], what: str) -> dict[str, Any]:
     """Figures by tier.
 
     Args:
-        render: captions to images, :data:`IMAGES_PER_PROMPT` for each, side by side.
+        render: prompts to images, :data:`IMAGES_PER_PROMPT` for each, side by side.
         prompts: the prompts of each tier.
         what: for the progress line.
     """
@@ -118,7 +125,7 @@ def evaluate(render: Callable[[list[str]], Tensor], prompts: Mapping[str, Prompt
     with progress(f"judging {what}", len(prompts)) as shown:
         for done, (tier, asked) in enumerate(prompts.items(), start=1):
             started = time.monotonic()
-            images = render(asked.captions)
+            images = render(asked)
             seconds, images_made = seconds + time.monotonic() - started, images_made + len(images)
             for name, value in jury.judge_images(images, asked)._asdict().items():
                 figures.setdefault(name, {})[tier] = round(value, 4)
@@ -142,10 +149,11 @@ def _fusions(fusions: Mapping[str, Fusion], prompts: Mapping[str, Prompts], stor
     return found
 
 
-def _renderer(fusion: Fusion, candidates: int = 1) -> Callable[[list[str]], Tensor]:
-    def render(captions: list[str]) -> Tensor:
+def _renderer(fusion: Fusion, candidates: int = 1) -> Callable[[Prompts], Tensor]:
+    def render(prompts: Prompts) -> Tensor:
         generator = generator_for(0, "evaluation")
-        return fusion.sample(captions, IMAGES_PER_PROMPT, generator=generator, candidates=candidates, batch_size=512)
+        how: dict[str, Any] = {"generator": generator, "candidates": candidates, "batch_size": 512}
+        return fusion.sample(prompts.captions, IMAGES_PER_PROMPT, **how)
 
     return render
 
@@ -169,6 +177,19 @@ def _baselines(quick: Fusion, store: PairStore, prompts: Mapping[str, Prompts], 
     return found
 
 
+def _limit(quick: Fusion, prompts: Mapping[str, Prompts]) -> dict[str, Any]:
+    """What rejection sampling reaches when it is told what the prompts mean."""
+    made = quick.facts["recipe"]["pairs"]
+    captioner = load_expert(made["captioner"])
+    assert isinstance(captioner, Captioner)
+    oracle = Oracle(quick.decoder, captioner, quick.target.port.name, made["spread"], generator_for(0, "oracle"))
+
+    def render(asked: Prompts) -> Tensor:
+        return oracle.show(asked, IMAGES_PER_PROMPT, generator_for(1, "oracle"))
+
+    return evaluate(render, prompts, "the generator's limit")
+
+
 def _train_regression(quick: Fusion, store: PairStore, out: Path) -> tuple[Translator, float]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -186,10 +207,11 @@ def _novelty(fusion: Fusion, translator: Translator, prompts: Mapping[str, Promp
     captions = prompts["templates"].captions[:250]
     condition = fusion.encoder.encode(captions, fusion.source.port.name)
     made = translator.sample(condition, generator=generator_for(0, "novelty"))
-    fresh = fusion.decoder.draw(fusion.target.port.name, 250, generator=generator_for(1, "novelty"))
     start = _start_of_atoms(fusion)
     known = store.target[:, :start]
-    return round(float(novelty(made[:, :start], known).mean() / novelty(fresh[:, :start], known).mean()), 4)
+    # The prior as the pairs were drawn from it: as widely.
+    fresh = known.std() * torch.randn(250, start, generator=generator_for(1, "novelty"))
+    return round(float(novelty(made[:, :start], known).mean() / novelty(fresh, known).mean()), 4)
 
 
 def _start_of_atoms(fusion: Fusion) -> int:
@@ -198,10 +220,11 @@ def _start_of_atoms(fusion: Fusion) -> int:
     return atoms.start
 
 
-def _store(quick: Fusion, recipe: Recipe, out: Path) -> PairStore:
+def _store(quick: Fusion, out: Path) -> PairStore:
     """The pairs that the quick fusion was trained on; they are already on disk."""
-    pairs = GeneratedPairs(quick.source, quick.target, load_expert(recipe.pairs["captioner"]))
-    return build_store(out / "pairs", pairs, recipe.pairs["count"], recipe.pairs["seed"])
+    made = quick.facts["recipe"]["pairs"]
+    pairs = GeneratedPairs(quick.source, quick.target, load_expert(made["captioner"]), made["spread"])
+    return build_store(out / "pairs", pairs, made["count"], made["seed"])
 
 
 def _picture(fusion: Fusion, path: Path) -> None:
@@ -209,10 +232,15 @@ def _picture(fusion: Fusion, path: Path) -> None:
     save_png(grid(images, 12, scale=2, captions=list(PICTURED)), path)
 
 
+def _publication(found: Mapping[str, Any]) -> str:
+    equal = "the same pictures, bit for bit" if found["same_pictures"] else "OTHER PICTURES than the published one"
+    return f"{found['repository']} was pulled into an empty cache, checked, and makes {equal}"
+
+
 def _summary(report: Mapping[str, Any]) -> None:
     click.echo(f"{'':38}  class / attribute accuracy, diversity ratio on held-out ...", err=True)
     click.echo(f"{'':38}  {'templates':>18}  {'synonyms':>18}  {'unseen words':>18}", err=True)
-    for name, figures in {**report["fusions"], **report["baselines"]}.items():
+    for name, figures in {**report["fusions"], **report["baselines"], **report["limit"]}.items():
         columns = [
             f"{figures['class_accuracy'][tier]:.2f} / {figures['attribute_accuracy'][tier]:.2f}, "
             f"{figures['diversity_ratio'][tier]:.2f}"

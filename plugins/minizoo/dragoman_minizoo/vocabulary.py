@@ -26,32 +26,112 @@ class Vocabulary(NamedTuple):
 #: What the captioner uses.
 TRAINING = Vocabulary(
     nouns=(
-        ("t-shirt", "tee", "T shirt", "short-sleeved top", "crew-neck tee", "cotton t-shirt"),
-        ("pair of trousers", "pair of pants", "pair of slacks", "pair of chinos", "trouser", "pair of suit pants"),
-        ("pullover", "sweater", "jumper", "knit sweater", "sweatshirt", "knitted pullover"),
-        ("dress", "gown", "frock", "summer dress", "evening dress", "sundress"),
-        ("coat", "overcoat", "winter coat", "jacket", "parka", "trench coat"),
-        ("sandal", "flip-flop", "open-toed shoe", "strappy sandal", "summer sandal", "slide sandal"),
-        ("shirt", "button-up shirt", "dress shirt", "long-sleeved shirt", "blouse", "collared shirt"),
-        ("sneaker", "running shoe", "tennis shoe", "gym shoe", "sports shoe", "athletic shoe"),
-        ("bag", "purse", "tote", "shoulder bag", "satchel", "tote bag"),
-        ("ankle boot", "boot", "bootie", "leather boot", "short boot", "Chelsea boot"),
+        (
+            *("t-shirt", "tee", "T shirt", "short-sleeved top", "crew-neck tee", "cotton t-shirt"),
+            *("V-neck tee", "jersey top", "casual top"),
+        ),
+        (
+            *("pair of trousers", "pair of pants", "pair of slacks", "pair of chinos", "trouser", "pair of suit pants"),
+            *("pair of cargo pants", "pair of corduroys", "pair of joggers", "pair of tights"),
+        ),
+        (
+            *("pullover", "sweater", "jumper", "knit sweater", "sweatshirt", "knitted pullover"),
+            *("turtleneck", "fleece", "woollen jumper", "crew-neck sweater"),
+        ),
+        (
+            *("dress", "gown", "frock", "summer dress", "evening dress", "sundress"),
+            *("ball gown", "shift dress", "wrap dress", "long dress", "party dress"),
+        ),
+        (
+            *("coat", "overcoat", "winter coat", "jacket", "parka", "trench coat"),
+            *("windbreaker", "peacoat", "duffel coat", "down jacket"),
+        ),
+        (
+            *("sandal", "flip-flop", "open-toed shoe", "strappy sandal", "summer sandal", "slide sandal"),
+            *(
+                "gladiator sandal",
+                "espadrille",
+                "wedge sandal",
+                "pair of sandals",
+                "pair of flip-flops",
+                "pair of summer shoes",
+            ),
+        ),
+        (
+            *("shirt", "button-up shirt", "dress shirt", "long-sleeved shirt", "blouse", "collared shirt"),
+            *("Oxford shirt", "linen shirt", "chambray shirt", "silk blouse"),
+        ),
+        (
+            *("sneaker", "running shoe", "tennis shoe", "gym shoe", "sports shoe", "athletic shoe"),
+            *(
+                "plimsoll",
+                "basketball shoe",
+                "canvas shoe",
+                "pair of sneakers",
+                "pair of running shoes",
+                "pair of plimsolls",
+                "pair of gym shoes",
+            ),
+        ),
+        (
+            *("bag", "purse", "tote", "shoulder bag", "satchel", "tote bag"),
+            *("clutch bag", "briefcase", "rucksack", "shopping bag", "pouch"),
+        ),
+        (
+            *("ankle boot", "boot", "bootie", "leather boot", "short boot", "Chelsea boot"),
+            *(
+                "desert boot",
+                "riding boot",
+                "suede boot",
+                "pair of boots",
+                "pair of ankle boots",
+                "pair of leather boots",
+                "pair of booties",
+            ),
+        ),
     ),
     adjectives=(
         (
-            ("dark", "black", "dark-coloured", "charcoal", "very dark"),
-            ("grey", "mid-grey", "medium-toned", "medium grey"),
-            ("bright", "white", "light", "pale", "light-coloured"),
+            (
+                *("dark", "black", "dark-coloured", "charcoal", "very dark"),
+                *("jet-black", "ebony", "sooty", "deep-toned", "midnight-black"),
+            ),
+            (
+                *("grey", "mid-grey", "medium-toned", "medium grey"),
+                *("silver-grey", "ash-grey", "pewter", "stone-grey", "greyish"),
+            ),
+            (
+                *("bright", "white", "light", "pale", "light-coloured"),
+                *("cream", "off-white", "bleached", "chalk-white", "pearl-white"),
+            ),
         ),
         (
-            ("narrow", "slim", "thin", "slender"),
-            ("medium-width", "normal-width", "average-width", "neither narrow nor wide"),
-            ("wide", "broad", "loose", "roomy"),
+            (
+                *("narrow", "slim", "thin", "slender"),
+                *("tight", "fitted", "close-fitting", "tapered", "slimline"),
+            ),
+            (
+                *("medium-width", "normal-width", "average-width", "neither narrow nor wide"),
+                *("regular-fit", "ordinary-width", "mid-width", "regular-width"),
+            ),
+            (
+                *("wide", "broad", "loose", "roomy"),
+                *("bulky", "ample", "loose-fitting", "boxy", "voluminous"),
+            ),
         ),
         (
-            ("plain", "smooth", "solid", "uniform", "untextured"),
-            ("lightly textured", "subtly patterned", "slightly textured"),
-            ("patterned", "textured", "busy", "printed", "richly detailed"),
+            (
+                *("plain", "smooth", "solid", "uniform", "untextured"),
+                *("unpatterned", "blank", "simple", "monochrome", "bare"),
+            ),
+            (
+                *("lightly textured", "subtly patterned", "slightly textured"),
+                *("discreetly printed", "gently structured", "mildly patterned"),
+            ),
+            (
+                *("patterned", "textured", "busy", "printed", "richly detailed"),
+                *("striped", "decorated", "embellished", "heavily patterned", "elaborate"),
+            ),
         ),
     ),
     templates=(
@@ -75,6 +155,16 @@ TRAINING = Vocabulary(
         "show {}",
         "we sell {}",
         "{}, studio photograph",
+        "make {}",
+        "a drawing of {}",
+        "they have {} at home",
+        "give me {}",
+        "do you have {}?",
+        "a snapshot of {}",
+        "{}, seen from the side",
+        "new in our store: {}",
+        "it is {}",
+        "you can see {} here",
     ),
 )
 

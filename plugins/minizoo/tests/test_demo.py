@@ -24,10 +24,12 @@ def test_the_report_has_every_figure_of_every_way(folder):
     assert report["verbatim_overlap"] == 0
     assert set(report["fusions"]) == {"quick", "quick, best of 4", "shipped", "shipped, best of 4"}
     assert set(report["baselines"]) == {"regression", "nearest caption", "random of the 16 nearest captions"}
-    for figures in [*report["fusions"].values(), *report["baselines"].values()]:
+    ways = [*report["fusions"].values(), *report["baselines"].values()]
+    for figures in [*ways, *report["limit"].values()]:
         for name in FIGURES:
             assert set(figures[name]) == set(TIERS)
         assert figures["images_per_second"] > 0
+    for figures in ways:
         assert {"train_seconds", "translator_params"} <= set(figures)
 
 
@@ -37,6 +39,18 @@ def test_the_baselines_behave_as_they_are_known_to(folder):
     assert baselines["nearest caption"]["novelty"] == 0
     assert baselines["random of the 16 nearest captions"]["novelty"] == 0
     assert baselines["regression"]["novelty"] > 0.1
+
+
+def test_the_limit_is_right_about_what_it_was_told(folder):
+    (limit,) = json.loads((folder / "report.json").read_text())["limit"].values()
+    assert all(value > 0.9 for value in limit["attribute_accuracy"].values())
+    assert all(value > 0.4 for value in limit["diversity_ratio"].values())
+
+
+def test_the_fusion_was_published_pulled_and_makes_the_same_pictures(folder):
+    publication = json.loads((folder / "report.json").read_text())["publication"]
+    assert publication["same_pictures"]
+    assert "reproduces" in publication["check"]
 
 
 def test_the_fusion_can_be_loaded_and_sampled(folder):

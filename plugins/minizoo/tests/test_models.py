@@ -60,6 +60,16 @@ def test_the_captioner_answers_differently_but_repeatably(real):
     assert first != other
 
 
+def test_the_captioner_declines_what_it_is_not_sure_of(real):
+    images, labels = real
+    captioner = load_expert("captioner-fashion")
+    said = captioner.encode(images, "caption", generator=torch.Generator().manual_seed(0))
+    sure = torch.tensor([caption != "" for caption in said])
+    right = captioner.see(images)[0] == labels
+    assert 0.7 < sure.float().mean() < 0.98
+    assert right[sure].float().mean() > right.float().mean() + 0.02
+
+
 def test_the_reader_prefers_the_right_garment(real):
     images, labels = real
     encoder, reader = load_expert("bert"), load_critic("reader-fashion")
