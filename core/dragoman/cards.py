@@ -73,6 +73,7 @@ class ExpertCard(NetworkCard):
         licence: SPDX id of the default checkpoint, or ``"other"``.
         citation: where the network comes from.
         captioner: name of the expert that puts this expert's images into words, for pairs without a dataset.
+        reads: modalities of what its ``encode`` takes, keys of :data:`dragoman.ports.MODALITIES`.
     """
 
     ports: tuple[Port, ...] = ()
@@ -81,6 +82,7 @@ class ExpertCard(NetworkCard):
     licence: str = ""
     citation: str = ""
     captioner: str = ""
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ BERT = ExpertCard(
     ),
     licence="apache-2.0",
     citation="Devlin et al. 2019, arXiv:1810.04805; Reimers and Gurevych 2019, arXiv:1908.10084",
+    reads=("text",),
 )
 
 

@@ -27,6 +27,7 @@ BIGGAN = ExpertCard(
     repo="osanseviero/BigGAN-deep-128",
     licence="other",
     citation=_CITATION + "arXiv:1809.11096",
+    reads=("label",),
 )
 
 CONDITIONAL_GAN = MethodCard(

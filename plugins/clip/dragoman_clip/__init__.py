@@ -36,6 +36,7 @@ CLIP = ExpertCard(
     ),
     licence="mit",
     citation="Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023, arXiv:2303.15343",
+    reads=("text", "image"),
 )
 
 #: Cosine of image and text.

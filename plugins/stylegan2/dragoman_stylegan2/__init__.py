@@ -28,6 +28,7 @@ STYLEGAN2 = ExpertCard(
     ),
     licence="other",
     citation=_CITATION,
+    reads=("image",),
 )
 
 ADVERSARIAL = MethodCard(

@@ -38,6 +38,7 @@ T5 = ExpertCard(
     ),
     licence="apache-2.0",
     citation="Raffel et al. 2020, arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416",
+    reads=("text",),
 )
 
 

@@ -44,6 +44,7 @@ VGG16 = ExpertCard(
     checkpoints=("timm/vgg16_bn.tv_in1k", "timm/vgg19.tv_in1k", "timm/vgg11.tv_in1k"),
     licence="bsd-3-clause",
     citation="Simonyan and Zisserman 2015, arXiv:1409.1556",
+    reads=("image",),
 )
 
 #: Swin transformers of the first version.
@@ -69,6 +70,7 @@ SWIN_TINY = ExpertCard(
     ),
     licence="mit",
     citation="Liu et al. 2021, arXiv:2103.14030",
+    reads=("image",),
 )
 
 #: Any other architecture of timm that reports its stages.
@@ -85,6 +87,7 @@ TIMM = ExpertCard(
     ),
     checkpoints=("timm/resnet50.a1_in1k", "timm/convnext_tiny.in12k_ft_in1k", "timm/vit_base_patch16_224.dino"),
     citation="Wightman 2019, github.com/huggingface/pytorch-image-models",
+    reads=("image",),
 )
 
 #: Distances between feature maps of two images.
