@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dragoman.switches import disabled_by, normal
+
 __all__ = ["EntryPoint", "disabled", "entry_points"]
 
 
@@ -26,12 +28,18 @@ class EntryPoint:
         value: ``"module"`` or ``"module:attribute"``.
         distribution: name of the distribution, as its metadata spell it.
         version: its version.
+        folder: where its metadata are, or ``""``.
     """
 
     name: str
     value: str
     distribution: str
     version: str
+    folder: str = ""
+
+    def metadata(self, name: str) -> str:
+        """A file of the distribution's metadata (``"METADATA"``), or ``""``."""
+        return _read(self.folder, name) if self.folder else ""
 
     def load(self) -> Any:
         """Import the module and return it, or the attribute of it that the value names."""
@@ -57,14 +65,13 @@ def entry_points(group: str, path: Sequence[str] | None = None) -> list[EntryPoi
         entries = [(name, value) for section, name, value in _entries(folder) if section == group]
         if entries:
             distribution, version = _identity(folder)
-            found += [EntryPoint(name, value, distribution, version) for name, value in entries]
+            found += [EntryPoint(name, value, distribution, version, folder) for name, value in entries]
     return sorted(found, key=lambda entry: (entry.name, entry.distribution))
 
 
 def disabled(entry: EntryPoint) -> bool:
-    """Whether ``DRAGOMAN_DISABLE``, a list with commas, names the entry point or its distribution."""
-    names = {_normal(name.strip()) for name in os.environ.get("DRAGOMAN_DISABLE", "").split(",")}
-    return bool(names & {_normal(entry.name), _normal(entry.distribution)})
+    """Whether the entry point or its distribution is switched off; see :mod:`dragoman.switches`."""
+    return bool(disabled_by(entry.name, entry.distribution))
 
 
 def _metadata_folders(path: Sequence[str]) -> Iterator[str]:
@@ -76,14 +83,10 @@ def _metadata_folders(path: Sequence[str]) -> Iterator[str]:
             continue
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
-                key = _normal(name.rpartition(".")[0].partition("-")[0])
+                key = normal(name.rpartition(".")[0].partition("-")[0])
                 if key not in seen:
                     seen.add(key)
                     yield os.path.join(root, name)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _entries(folder: str) -> Iterator[tuple[str, str, str]]:

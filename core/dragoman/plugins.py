@@ -7,6 +7,7 @@ prints meanwhile goes to stderr, since stdout is for data.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,15 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dragoman._version import __version__
 from dragoman.cards import Card, CriticCard, ExpertCard, FormatCard, MethodCard, StoreCard, TranslatorCard
 from dragoman.catalogue import Catalogue, Offer, Plugin
-from dragoman.entrypoints import EntryPoint, disabled, entry_points
+from dragoman.entrypoints import EntryPoint, entry_points
 from dragoman.errors import PluginError
+from dragoman.limits import TooSlow, limited
 from dragoman.ports import Port
+from dragoman.requirement import fits, requirement_of
+from dragoman.switches import disabled_by
 
 if TYPE_CHECKING:
     import pluggy
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue", "Offer", "Plugin", "Zoo", "discover", "zoo"]
 
 ENTRY_POINT_GROUP = "dragoman"
+#: Seconds that a plugin's module may take to import, and each of its hooks; ``DRAGOMAN_PLUGIN_SECONDS`` is another.
+PLUGIN_SECONDS = 10.0
 
 
 class Zoo:
@@ -72,7 +79,7 @@ class Zoo:
 
 
 def discover(path: Sequence[str] | None = None) -> Zoo:
-    """Read the entry points and build the zoo. ``DRAGOMAN_DISABLE`` lists plugins that are not even imported.
+    """Read the entry points and build the zoo. Plugins that are switched off are not imported.
 
     Args:
         path: folders that are searched for installed distributions, instead of ``sys.path``.
@@ -93,19 +100,31 @@ def zoo() -> Zoo:
 def _contained(plugin: Plugin, what: str) -> Iterator[None]:
     """Turn anything a plugin raises into its state, ``SystemExit`` too; only the user's interrupt passes."""
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), limited(_seconds()):
             yield
     except KeyboardInterrupt:
         raise
+    except TooSlow as error:
+        plugin.mark("broken", f"{what}: it takes {error}")
     except BaseException as error:
         plugin.mark("broken", f"{what}: {_one_line(error)}")
+
+
+def _seconds() -> float:
+    try:
+        return float(os.environ.get("DRAGOMAN_PLUGIN_SECONDS", "")) or PLUGIN_SECONDS
+    except ValueError:
+        return PLUGIN_SECONDS
 
 
 def _load(entry: EntryPoint, found: Zoo) -> None:
     plugin = Plugin(entry.name, entry.distribution, entry.version)
     module: object = None
-    if disabled(entry):
-        plugin.mark("disabled", "named by DRAGOMAN_DISABLE")
+    wanted = requirement_of(entry.metadata("METADATA"))
+    if switch := disabled_by(entry.name, entry.distribution):
+        plugin.mark("disabled", f"switched off by {switch}")
+    elif not fits(__version__, wanted):
+        plugin.mark("incompatible", f"needs dragoman{wanted}; this is {__version__}")
     else:
         with _contained(plugin, f"{entry.value} does not import"):
             module = entry.load()

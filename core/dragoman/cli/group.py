@@ -26,16 +26,19 @@ class LazyGroup(click.Group):
 
     Args:
         own: the core's commands by name, with their line of help. No plugin can take one of these names.
+        entries: entry-point group of the commands that distributions add.
         **settings: of :class:`click.Group`.
     """
 
-    def __init__(self, *, own: Mapping[str, tuple[EntryPoint, str]], **settings: Any) -> None:
+    def __init__(
+        self, *, own: Mapping[str, tuple[EntryPoint, str]], entries: str = COMMAND_GROUP, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self.own = own
+        self.own, self.entries = own, entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names, the core's first."""
-        return [*self.own, *_added(self.own)]
+        return [*self.own, *self._added()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command.
@@ -45,7 +48,7 @@ class LazyGroup(click.Group):
         """
         if cmd_name in self.own:
             return _load(self.own[cmd_name][0])
-        candidates = _added(self.own).get(cmd_name, [])
+        candidates = self._added().get(cmd_name, [])
         if len(candidates) > 1:
             who = " and ".join(f"{entry.distribution} {entry.version}" for entry in candidates)
             raise PluginError(f"The command {cmd_name!r} is added by {who}; disable or uninstall one of them.")
@@ -53,9 +56,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write names and lines of help; click's own version would import every command for its help."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.own.items()])
-        if added := _added(self.own):
+        if self.own:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, line) for name, (_, line) in self.own.items()])
+        if added := self._added():
             with formatter.section("Commands of installed distributions"):
                 formatter.write_dl([(name, _origin(entries)) for name, entries in added.items()])
 
@@ -80,13 +84,12 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(str(error)) from error
 
-
-def _added(own: Mapping[str, Any]) -> dict[str, list[EntryPoint]]:
-    added: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(COMMAND_GROUP):
-        if entry.name not in own and not disabled(entry):
-            added.setdefault(entry.name, []).append(entry)
-    return added
+    def _added(self) -> dict[str, list[EntryPoint]]:
+        added: dict[str, list[EntryPoint]] = {}
+        for entry in entry_points(self.entries):
+            if entry.name not in self.own and not disabled(entry):
+                added.setdefault(entry.name, []).append(entry)
+        return added
 
 
 def _origin(entries: list[EntryPoint]) -> str:

@@ -1,4 +1,4 @@
-"""``dragoman plugins | experts | translators | critics | methods``: what is installed, from the cards alone."""
+"""``dragoman experts | translators | critics | methods``: what is offered, from the cards alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import click
 
 from dragoman.cards import Card
 from dragoman.catalogue import Catalogue, Offer
+from dragoman.cli.group import COMMAND_GROUP, LazyGroup
 from dragoman.cli.table import table
 from dragoman.plugins import zoo
+from dragoman.ports import MODALITIES
 
-__all__ = ["critics", "describe", "echo_json", "experts", "methods", "plugins", "translators"]
+__all__ = ["as_json_option", "critics", "describe", "echo_json", "echo_table", "experts", "methods", "translators"]
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, with everything that is known.")
 
@@ -31,46 +33,47 @@ def describe(offer: Offer[Any]) -> dict[str, Any]:
     return dataclasses.asdict(offer.card) | {"qualified_name": offer.qualified_name} | origin
 
 
-@click.command()
-@as_json_option
-def plugins(as_json: bool) -> None:
-    """List the installed plugins: their distribution, their state, and what they offer or why they do not.
+def _listing(
+    kind: str,
+    summary: str,
+    columns: dict[str, Callable[[Any], str]],
+    filters: Sequence[click.Option] = (),
+    keep: Callable[..., bool] = lambda card: True,
+) -> click.Command:
+    """A command that lists one catalogue of the zoo, or those cards that ``keep`` accepts given the filters.
 
-    States are ok, disabled (by DRAGOMAN_DISABLE), broken, incompatible, and conflict (another plugin offers the same
-    name; both stay usable by qualified names).
+    What distributions add to it is in ``dragoman.commands.KIND``.
     """
-    found = zoo().plugins
-    rows = [
-        (plugin.name, plugin.distribution, plugin.version, plugin.state, plugin.reason or ", ".join(plugin.offers))
-        for plugin in found
-    ]
-    if as_json:
-        echo_json([dataclasses.asdict(plugin) for plugin in found])
-    else:
-        _echo_table(("plugin", "distribution", "version", "state", "offers or reason"), rows)
 
-
-def _listing(kind: str, summary: str, columns: dict[str, Callable[[Any], str]]) -> click.Command:
-    """A command that lists one catalogue of the zoo."""
-
-    @click.command(kind, help=summary)
+    @click.group(
+        kind,
+        cls=LazyGroup,
+        own={},
+        entries=f"{COMMAND_GROUP}.{kind}",
+        help=summary,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND]...",
+    )
     @as_json_option
-    def command(as_json: bool) -> None:
+    @click.pass_context
+    def command(context: click.Context, /, as_json: bool, **wanted: Any) -> None:
+        if context.invoked_subcommand is not None:
+            return
         catalogue: Catalogue[Card] = getattr(zoo(), kind)
-        rows = [
-            (name, *(cell(offer.card) for cell in columns.values()))
-            for name, offer in zip(catalogue, catalogue.offers, strict=True)
-        ]
+        kept = [(n, o) for n, o in zip(catalogue, catalogue.offers, strict=True) if keep(o.card, **wanted)]
+        rows = [(name, *(cell(offer.card) for cell in columns.values())) for name, offer in kept]
         if as_json:
-            echo_json([describe(offer) for offer in catalogue.offers])
+            echo_json([describe(offer) for _, offer in kept])
         else:
-            _echo_table((catalogue.kind, *columns), rows)
+            echo_table((catalogue.kind, *columns), rows)
         _warn(catalogue)
 
+    command.params += filters
     return command
 
 
-def _echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table to stdout."""
     for line in table(headers, rows):
         click.echo(line)
 
@@ -91,6 +94,11 @@ def _ports(card: Any) -> str:
     return ", ".join(port.name for port in card.ports) or "-"
 
 
+def _has_port(card: Any, modality: str | None, port: str | None) -> bool:
+    reads_or_renders = not modality or modality in card.reads or any(p.modality == modality for p in card.ports)
+    return reads_or_renders and (not port or any(p.name == port for p in card.ports))
+
+
 experts = _listing(
     "experts",
     "List frozen pretrained networks. Ports are the places at which one can be joined to another.",
@@ -100,6 +108,13 @@ experts = _listing(
         "licence": lambda card: card.licence or "-",
         "summary": lambda card: card.summary,
     },
+    [
+        click.Option(
+            ["--modality"], type=click.Choice([*MODALITIES]), help="Only those that read it, or have a port of it."
+        ),
+        click.Option(["--port"], help="Only those with a port of this name."),
+    ],
+    _has_port,
 )
 translators = _listing(
     "translators",

@@ -12,7 +12,12 @@ __all__ = ["main"]
 
 #: Name, target and one line of help. Nothing of it is imported before the command is run.
 COMMANDS = [
-    ("plugins", "dragoman.cli.listing:plugins", "List the installed plugins, their state and what they offer."),
+    ("plugins", "dragoman.cli.plugins:plugins", "List the installed plugins, their state and what they offer."),
+    ("install", "dragoman.cli.manage:install", "Install plugins into this environment."),
+    ("uninstall", "dragoman.cli.manage:uninstall", "Take plugins out of this environment."),
+    ("enable", "dragoman.cli.manage:enable", "Switch plugins on that were switched off."),
+    ("disable", "dragoman.cli.manage:disable", "Switch plugins off, until they are enabled again."),
+    ("new", "dragoman.cli.new:new", "Begin something of your own: a plugin."),
     ("experts", "dragoman.cli.listing:experts", "List frozen pretrained networks."),
     ("translators", "dragoman.cli.listing:translators", "List translators between representations."),
     ("critics", "dragoman.cli.listing:critics", "List judges of outputs."),

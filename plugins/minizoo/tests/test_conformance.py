@@ -1,0 +1,15 @@
+import torch
+
+from dragoman.testing import critic_tests, expert_tests
+
+IMAGES = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 3, 9])
+Z = torch.randn(3, 64, generator=torch.Generator().manual_seed(1))
+SENTENCES = torch.randn(3, 384, generator=torch.Generator().manual_seed(2))
+
+test_biggan_fashion = expert_tests(
+    "biggan-fashion", inputs=LABELS, knobs={"label": {"z": Z}, "class_embedding": {"z": Z}}
+)
+test_captioner_fashion = expert_tests("captioner-fashion", inputs=IMAGES)
+test_judge_fashion = expert_tests("judge-fashion", inputs=IMAGES)
+test_reader_fashion = critic_tests("reader-fashion", outputs=IMAGES, condition=SENTENCES)
