@@ -119,6 +119,7 @@ class Fusion(nn.Module):
         truncation: float = 1.0,
         candidates: int = 1,
         batch_size: int = 64,
+        **knobs: Any,
     ) -> Tensor:
         """Outputs for prompts.
 
@@ -130,6 +131,7 @@ class Fusion(nn.Module):
             truncation: the target expert's trade of variety for typicality, in (0, 1].
             candidates: draws per output, of which the ranker keeps the best.
             batch_size: draws that go through the experts at once; no influence on the result.
+            **knobs: the translator's own, such as ``guidance_scale``. A text for ``negative`` is encoded like a prompt.
 
         Returns:
             Float ``[len(prompts) * n, C, H, W]`` in [0, 1], the ``n`` outputs of a prompt next to each other.
@@ -141,21 +143,25 @@ class Fusion(nn.Module):
         self._check_numbers(n, temperature, truncation, candidates, batch_size)
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         condition = self.encoder.encode(texts, self.source.port.name)
+        if isinstance(knobs.get("negative"), str):
+            knobs["negative"] = self.encoder.encode([knobs["negative"]], self.source.port.name)
         rows = [row for row in range(len(texts)) for _ in range(n)]
         per_batch = max(1, batch_size // candidates)
-        outputs = [
-            self._render(
-                select(condition, rows[start : start + per_batch]), candidates, generator, temperature, truncation
-            )
-            for start in range(0, len(rows), per_batch)
-        ]
+        parts = [select(condition, rows[start : start + per_batch]) for start in range(0, len(rows), per_batch)]
+        outputs = [self._render(part, candidates, generator, temperature, truncation, knobs) for part in parts]
         return torch.cat(outputs)
 
     def _render(
-        self, condition: Any, candidates: int, generator: torch.Generator, temperature: float, truncation: float
+        self,
+        condition: Any,
+        candidates: int,
+        generator: torch.Generator,
+        temperature: float,
+        truncation: float,
+        knobs: dict[str, Any],
     ) -> Tensor:
         repeated = repeat_rows(condition, candidates)
-        latent = self.translator.sample(repeated, generator=generator, temperature=temperature)
+        latent = self.translator.sample(repeated, generator=generator, temperature=temperature, **knobs)
         images = self.decoder.decode(latent, self.target.port.name, truncation=truncation)
         if candidates == 1 or self.ranker is None:
             return images

@@ -12,7 +12,7 @@ from torch import nn
 
 from dragoman.cards import Card
 from dragoman.errors import InputError, PackageError
-from dragoman.expert import Expert, Origin
+from dragoman.expert import Origin
 from dragoman.plugins import Offer
 from dragoman.ports import Port, choose_port
 from dragoman.stores import Location, locate
@@ -118,7 +118,8 @@ class Reference:
 
 
 def _check_stateless(name: str, part: nn.Module) -> None:
-    if isinstance(part, Expert) or part.state_dict():
+    # An expert with neither weights nor a configuration is its class, which the card names.
+    if part.state_dict() or getattr(part, "config", None):
         raise InputError(
             f"{name!r} was built in memory, so a package cannot name it; write it with save_pretrained and load it"
             " from there with from_pretrained."
