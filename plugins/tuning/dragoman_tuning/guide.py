@@ -1,0 +1,36 @@
+"""The captioner's eye as a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dragoman.ports import Port
+from dragoman.representation import Representation
+from dragoman_minizoo.captioner import Captioner
+from dragoman_minizoo.classifier import Classifier
+
+__all__ = ["Guide"]
+
+
+class Guide(Captioner):
+    """The classifier inside of the captioner, at the ports ``features`` and ``logits``."""
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """Ports ``features`` and ``logits``."""
+        return Classifier.describe(config)
+
+    def encode(self, inputs: Tensor, port: str, *, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
+        """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits; gradients flow to the images."""
+        wanted = self.port(port).name
+        return self.network.features(inputs) if wanted == "features" else self.network(inputs)
+
+    def encode_many(self, inputs: Any, ports: Sequence[str]) -> dict[str, Representation]:
+        """Several ports in one pass."""
+        features = self.network.features(inputs)
+        both = {"features": features, "logits": self.network.head(features)}
+        return {self.port(name).name: both[name] for name in ports}
