@@ -1,0 +1,67 @@
+"""``dragoman compress`` and ``dragoman decompress``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["compress", "decompress"]
+
+_PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--knob", "knobs", multiple=True, metavar="NAME=NUMBER", help="quality=0 to 100, or lambda=NUMBER.")
+@click.option("--model", required=True, help="Address of a codec: a folder, or what a store offers.")
+@click.option("--device", help="Where the network computes.")
+def compress(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: str | None) -> None:
+    r"""Compress the picture IN into the stream OUT.
+
+    \b
+    dragoman compress photo.png photo.drg --model runs/codec --knob quality=30
+    dragoman decompress photo.drg again.png --model runs/codec
+    """
+    from dragoman_codec.expert import Codec
+    from dragoman_codec.pictures import read_picture
+    from dragoman_yoto.family import parse_knobs
+
+    chosen = parse_knobs(knobs)
+    picture = read_picture(source)
+    stream = Codec.from_pretrained(model, device=device).compress(picture, chosen)
+    _write(out, stream)
+    bits = 8 * len(stream) / (picture.shape[1] * picture.shape[2])
+    click.echo(f"{out}: {len(stream)} bytes, {bits:.3f} bits per pixel")
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--model", required=True, help="Address of the codec that compressed it.")
+@click.option("--device", help="Where the network computes.")
+def decompress(source: Path, out: Path, model: str, device: str | None) -> None:
+    """Decompress the stream IN into the PNG file OUT."""
+    from dragoman.errors import InputError
+    from dragoman.images import save_png, to_pil
+    from dragoman_codec.expert import Codec
+
+    try:
+        stream = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
+    picture = Codec.from_pretrained(model, device=device).decompress(stream)
+    save_png(to_pil(picture.float() / 255), out)
+    click.echo(f"{out}: {picture.shape[2]} x {picture.shape[1]} pixels")
+
+
+def _write(path: Path, content: bytes) -> None:
+    from dragoman.atomic import replacing
+    from dragoman.errors import InputError
+
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,175 @@
+"""The expert: images to bitstreams and back, at any quality."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from dragoman.errors import InputError, PackageError
+from dragoman.expert import Expert
+from dragoman.pixels import check_images, match_channels
+from dragoman.ports import Port
+from dragoman.representation import Representation
+from dragoman_codec.checkpoint import FILM, load_network, read_checkpoint, save_checkpoint
+from dragoman_codec.fixed import FixedCodec
+from dragoman_codec.hyperprior import Hyperprior, network_of
+from dragoman_codec.knob import FIXED, position_of, values_at
+from dragoman_codec.stream import Header
+from dragoman_yoto.conditioned import Conditioned
+from dragoman_yoto.family import LossFamily
+
+__all__ = ["Codec"]
+
+
+class Codec(Expert):
+    """A learned image codec (Balle et al. 2018; Minnen et al. 2018), for one quality or with a knob for it.
+
+    A codec with a knob is a network under :class:`dragoman_yoto.conditioned.Conditioned`. Each setting of the knob
+    folds into a plain network, which is what codes: the knob costs no time.
+
+    Args:
+        config: ``architecture``, ``N`` and ``M``; with a knob also ``family`` and ``film``.
+        network: the network that it describes, its tables made. It is frozen.
+        conditioned: the same network with its modulations, for a codec with a knob.
+    """
+
+    reads: ClassVar[str] = "image"
+
+    def __init__(self, config: Mapping[str, Any], network: Hyperprior, conditioned: Conditioned | None = None) -> None:
+        super().__init__(config)
+        self.network, self.conditioned = network, conditioned
+        self._fixed: dict[int, FixedCodec] = {}
+        self.freeze()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read a checkpoint; its ``config.json`` may also stand beside weights of CompressAI.
+
+        Raises:
+            PackageError: files are missing, damaged, or of another architecture.
+        """
+        config, tensors = read_checkpoint(folder)
+        network = network_of(config)
+        load_network(network, tensors)
+        return cls(config, network, _conditioned(config, network, tensors))
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """The ports of a checkpoint."""
+        latent = Port(
+            "latent", "map", (config["M"], "height", "width"), normalisation="integers", gives=True, takes=True
+        )
+        return {"latent": latent, "image": Port("image", "image", (3, "height", "width"), normalisation="[0, 1]")}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads back bit for bit.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        film = {} if self.conditioned is None else self.conditioned.film.state_dict()
+        tensors = {**self.network.state_dict(), **{FILM + name: value for name, value in film.items()}}
+        save_checkpoint(Path(folder), {**self.config, "knobs": self.knobs()}, tensors)
+
+    def knobs(self) -> list[dict[str, Any]]:
+        """``quality``, from 0 to 100, and ``lambda``, which it stands for; nothing for a codec of one quality."""
+        if self.conditioned is None:
+            return []
+        quality = {"name": "quality", "low": 0.0, "high": 100.0, "default": 50.0, "scale": "linear"}
+        return [quality, *self.conditioned.family.knobs()]
+
+    def at(self, knobs: Mapping[str, float] | None = None) -> FixedCodec:
+        """The codec at one setting of its knobs.
+
+        Raises:
+            InputError: there is no such knob, or its value is out of range.
+        """
+        family = None if self.conditioned is None else self.conditioned.family
+        return self._at(position_of(knobs or {}, family))
+
+    def compress(self, image: Tensor, knobs: Mapping[str, float] | None = None) -> bytes:
+        """A picture to a bitstream.
+
+        Args:
+            image: uint8 ``[1 or 3, H, W]``, of any size up to 2^26 pixels with sides up to 16384.
+            knobs: ``{"quality": 0 to 100}`` or ``{"lambda": ...}``.
+
+        Raises:
+            InputError: the picture is of another type or shape, or a knob cannot be.
+        """
+        fixed = self.at(knobs)
+        return fixed.compress(image)
+
+    def decompress(self, stream: bytes) -> Tensor:
+        """A bitstream to the picture, uint8 ``[1 or 3, H, W]``.
+
+        Raises:
+            InputError: the stream is damaged, truncated, no such stream, or of another codec.
+        """
+        header, payload = Header.read(stream)
+        if header.model != self.fingerprint:
+            raise InputError("The stream was made by another codec than this one; name the right one with --model.")
+        if (header.position == FIXED) != (self.conditioned is None):
+            raise InputError("The stream is damaged: its quality is not one that this codec has.")
+        return self._at(header.position).decompress(header, payload)
+
+    def encode(self, inputs: Any, port: str, *, generator: torch.Generator | None = None) -> Representation:
+        """Images to rounded latents at the default quality, ``[B, M, H/16, W/16]``; sides are padded to 64.
+
+        Args:
+            inputs: float ``[B, 1 or 3, H, W]`` in [0, 1].
+            port: ``latent``.
+            generator: not used.
+        """
+        self._check_port(port)
+        return self.at().latents(match_channels(check_images(inputs), 3))
+
+    def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
+        """Latents to images, ``[B, 3, 16 h, 16 w]`` in [0, 1]; ``quality`` or ``lambda`` as they were encoded with."""
+        self._check_port(port)
+        if not isinstance(representation, Tensor) or representation.ndim != 4:
+            raise InputError(f"The codec decodes latents [B, {self.network.M}, h, w].")
+        images: Tensor = self.at(knobs).network.g_s(representation)
+        return images.clamp(0, 1)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """16 bits by which a stream knows its codec."""
+        tensors = {**self.state_dict()}
+        content = b"".join(name.encode() + tensors[name].cpu().numpy().tobytes() for name in sorted(tensors))
+        return binascii.crc32(content) & 0xFFFF
+
+    def _at(self, position: int) -> FixedCodec:
+        if position not in self._fixed:
+            self._fixed = {position: self._made(position)}
+        return self._fixed[position]
+
+    def _made(self, position: int) -> FixedCodec:
+        if self.conditioned is None:
+            return FixedCodec(self.network, position, self.fingerprint)
+        plain = network_of(self.config).to(next(self.network.parameters()))
+        state = self.conditioned.folded(values_at(position, self.conditioned.family))
+        load_network(plain, state)
+        return FixedCodec(plain.eval().requires_grad_(False), position, self.fingerprint)
+
+    def _check_port(self, port: str) -> None:
+        if port != "latent":
+            raise InputError(f"The codec has its representation at the port latent, not {port!r}.")
+
+
+def _conditioned(config: Mapping[str, Any], network: Hyperprior, tensors: Mapping[str, Tensor]) -> Conditioned | None:
+    if "family" not in config:
+        return None
+    try:
+        conditioned = Conditioned(network, LossFamily.from_dict(config["family"]), **config["film"])
+        film = {name.removeprefix(FILM): value for name, value in tensors.items() if name.startswith(FILM)}
+        conditioned.film.load_state_dict(film)
+    except (InputError, KeyError, TypeError, RuntimeError) as error:
+        raise PackageError(f"The codec's knob cannot be loaded: {' '.join(str(error).split())[:200]}.") from error
+    return conditioned

@@ -1,0 +1,165 @@
+"""A codec at one quality: a plain network, and its symbols in a bitstream."""
+
+from __future__ import annotations
+
+import binascii
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dragoman.errors import InputError
+from dragoman.pixels import LUMA
+from dragoman_codec.coding import decode_latents, decode_side, encode_symbols, range_decoder
+from dragoman_codec.gaussian import LARGEST_LEVEL
+from dragoman_codec.hyperprior import Hyperprior
+from dragoman_codec.pictures import LARGEST_SIDE, MOST_PIXELS
+from dragoman_codec.stream import Header
+
+__all__ = ["FixedCodec"]
+
+_LARGEST_SYMBOL = 2**15 - 1
+
+
+class Symbols(NamedTuple):
+    """What is coded.
+
+    Attributes:
+        side: int32 ``[N, h, w]``, less the medians.
+        latents: int32 ``[M, 4 h, 4 w]``, less the means.
+        means: of the latents.
+        levels: of their scales.
+    """
+
+    side: Tensor
+    latents: Tensor
+    means: Tensor
+    levels: Tensor
+
+
+class FixedCodec:
+    """Codes with a plain network.
+
+    The decoder has to arrive at the same scales as the encoder, to the last bit, or everything after the first
+    difference is noise. The synthesis of the side information is therefore computed in float64 on the processor,
+    batch by batch of one, and rounded to a grid; a check sum finds the machine on which that is not enough.
+
+    Args:
+        network: the network, frozen.
+        position: of the knob, for the header.
+        model: fingerprint, for the header.
+    """
+
+    def __init__(self, network: Hyperprior, position: int, model: int) -> None:
+        self.network, self.position, self.model = network, position, model
+        self.exact = copy.deepcopy(network).cpu().double()
+        self.tables = network.entropy_bottleneck.tables()
+
+    @torch.no_grad()
+    def compress(self, image: Tensor) -> bytes:
+        """A picture, uint8 ``[1 or 3, H, W]``, to a bitstream.
+
+        Raises:
+            InputError: it is none, or too large.
+        """
+        symbols = self._analyse(_padded(_checked(image)))
+        low, high = int(symbols.latents.min()), int(symbols.latents.max())
+        payload = encode_symbols(symbols.side, self.tables, symbols.latents, symbols.levels, low, high)
+        height, width = image.shape[1:]
+        check = _check_of(symbols.levels)
+        header = Header(self.model, self.position, height, width, len(image) == 1, check, low, high)
+        return header.write(payload)
+
+    @torch.no_grad()
+    def decompress(self, header: Header, payload: bytes) -> Tensor:
+        """A payload to the picture.
+
+        Raises:
+            InputError: it was made on a machine that computes otherwise, or is not what its header says.
+        """
+        height, width = (-(-side // self.network.stride) for side in (header.height, header.width))
+        decoder = range_decoder(payload)
+        side = decode_side(decoder, self.tables, (self.network.N, height, width))
+        means, levels = self._prior(side)
+        if _check_of(levels) != header.scales:
+            raise InputError("The stream cannot be decoded here: this machine computes other scales than its encoder.")
+        latents = decode_latents(decoder, levels, header.low, header.high)
+        picture = self._synthesise(latents, means)[:, : header.height, : header.width]
+        return _grey(picture) if header.grey else picture
+
+    @torch.no_grad()
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """What a decoder will make of a picture, without coding it."""
+        symbols = self._analyse(_padded(_checked(image)))
+        picture = self._synthesise(symbols.latents, symbols.means)[:, : image.shape[1], : image.shape[2]]
+        return _grey(picture) if len(image) == 1 else picture
+
+    @torch.no_grad()
+    def estimated_bits(self, image: Tensor) -> float:
+        """Ideal length of the code by the network's own likelihoods."""
+        made = self.network(self._on_device(_padded(_checked(image))))
+        return float(made.bits()[0])
+
+    def latents(self, images: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` to rounded latents; gradients do not pass."""
+        weight = next(self.network.parameters())
+        y = self.network.g_a(_pad(images.to(weight)))
+        means, _ = self.network.prior(self.network.entropy_bottleneck.round(self.network.side(y)))
+        rounded: Tensor = (y - means).round() + means
+        return rounded
+
+    def _analyse(self, image: Tensor) -> Symbols:
+        y = self.network.g_a(self._on_device(image))
+        z = self.network.side(y)[0].double().cpu()
+        side = (z - self._medians()).round().int()
+        low = torch.tensor([offset for offset, _ in self.tables])
+        last = low + torch.tensor([len(row) - 1 for _, row in self.tables])
+        side = side.clamp(low.view(-1, 1, 1), last.view(-1, 1, 1)).int()
+        means, levels = self._prior(side)
+        latents = (y[0].double().cpu() - means).round().clamp(-_LARGEST_SYMBOL, _LARGEST_SYMBOL).int()
+        return Symbols(side, latents, means, levels)
+
+    def _prior(self, side: Tensor) -> tuple[Tensor, Tensor]:
+        means, scales = self.exact.prior((side.double() + self._medians()).unsqueeze(0))
+        return means[0], self.exact.gaussian_conditional.levels(scales[0])
+
+    def _synthesise(self, latents: Tensor, means: Tensor) -> Tensor:
+        weight = next(self.network.parameters())
+        image: Tensor = self.network.g_s((latents + means).unsqueeze(0).to(weight))[0]
+        return (image.float().clamp(0, 1) * 255).round().byte().cpu()
+
+    def _medians(self) -> Tensor:
+        return self.exact.entropy_bottleneck.medians.view(-1, 1, 1)
+
+    def _on_device(self, image: Tensor) -> Tensor:
+        return (image.unsqueeze(0).float() / 255).to(next(self.network.parameters()))
+
+
+def _checked(image: Tensor) -> Tensor:
+    shape = list(image.shape)
+    if image.dtype != torch.uint8 or image.ndim != 3 or shape[0] not in (1, 3) or 0 in shape:
+        raise InputError(f"The codec takes bytes [1 or 3, H, W], not {image.dtype} {shape}.")
+    if max(shape[1:]) > LARGEST_SIDE or shape[1] * shape[2] > MOST_PIXELS:
+        raise InputError(f"The codec takes {MOST_PIXELS} pixels with sides of {LARGEST_SIDE}, not {shape[1:]}.")
+    return image.expand(3, -1, -1)
+
+
+def _padded(image: Tensor) -> Tensor:
+    return _pad(image.unsqueeze(0).float())[0]
+
+
+def _pad(images: Tensor) -> Tensor:
+    below, right = (-side % Hyperprior.stride for side in images.shape[2:])
+    return functional.pad(images, (0, right, 0, below), mode="replicate")
+
+
+def _grey(picture: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, dtype=torch.float64).view(3, 1, 1)
+    return (picture.double() * weights).sum(dim=0, keepdim=True).round().byte()
+
+
+def _check_of(levels: Tensor) -> int:
+    assert LARGEST_LEVEL < 256  # each in one byte
+    return binascii.crc32(levels.to(torch.uint8).contiguous().numpy().tobytes()) & 0xFFFF

@@ -1,0 +1,158 @@
+"""The networks: analysis and synthesis of images, and of the side information on the scales of their latents."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dragoman.errors import PackageError
+from dragoman_codec.bottleneck import EntropyBottleneck
+from dragoman_codec.gaussian import GaussianConditional
+from dragoman_codec.gdn import GDN
+
+__all__ = ["ARCHITECTURES", "Hyperprior", "MeanScaleHyperprior", "Reconstruction", "ScaleHyperprior", "network_of"]
+
+
+class Reconstruction(NamedTuple):
+    """What a codec makes of a batch.
+
+    Attributes:
+        images: ``[B, 3, H, W]``, not clipped.
+        y: likelihoods of the latents.
+        z: likelihoods of the side information.
+    """
+
+    images: Tensor
+    y: Tensor
+    z: Tensor
+
+    def bits(self) -> Tensor:
+        """Ideal length of each sample's code, ``[B]``."""
+        return -sum(part.log2().flatten(1).sum(dim=1) for part in (self.y, self.z))  # type: ignore[return-value]
+
+
+class Hyperprior(nn.Module):
+    """What both architectures share. Names of the parts and their parameters are CompressAI's.
+
+    Args:
+        N: channels of the convolutions.
+        M: channels of the latents.
+    """
+
+    #: Sides of images are multiples of it.
+    stride: ClassVar[int] = 64
+
+    def __init__(self, N: int, M: int) -> None:
+        super().__init__()
+        self.N, self.M = N, M
+        self.entropy_bottleneck = EntropyBottleneck(N)
+        self.gaussian_conditional = GaussianConditional()
+        self.g_a = nn.Sequential(_down(3, N), GDN(N), _down(N, N), GDN(N), _down(N, N), GDN(N), _down(N, M))
+        inverse = [GDN(N, inverse=True) for _ in range(3)]
+        self.g_s = nn.Sequential(_up(M, N), inverse[0], _up(N, N), inverse[1], _up(N, N), inverse[2], _up(N, 3))
+        self.h_a, self.h_s = self.hyper(N, M)
+
+    def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """Analysis and synthesis of the side information."""
+        raise NotImplementedError
+
+    def side(self, y: Tensor) -> Tensor:
+        """Latents ``[B, M, h, w]`` to side information ``[B, N, h/4, w/4]``, not rounded."""
+        raise NotImplementedError
+
+    def prior(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Side information to means and scales of the latents."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
+        """Images ``[B, 3, H, W]`` in [0, 1] with sides that are multiples of 64.
+
+        Args:
+            images: the images.
+            generator: adds uniform noise in place of rounding, as in training; without it, values are rounded.
+        """
+        y = self.g_a(images)
+        z = self.side(y)
+        z = self.entropy_bottleneck.round(z) if generator is None else z + _noise(z, generator)
+        means, scales = self.prior(z)
+        residuals = y - means
+        coded = residuals.round() if generator is None else residuals + _noise(y, generator)
+        likelihoods = self.gaussian_conditional(coded, scales)
+        return Reconstruction(self.g_s(coded + means), likelihoods, self.entropy_bottleneck(z))
+
+
+class ScaleHyperprior(Hyperprior):
+    """Latents of mean zero and learned scale (Balle et al. 2018, arXiv:1802.01436)."""
+
+    def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """Scales come out positive."""
+        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), nn.ReLU(), _down(N, N), nn.ReLU(), _down(N, N))
+        synthesis = (_up(N, N), nn.ReLU(), _up(N, N), nn.ReLU(), nn.Conv2d(N, M, 3, padding=1), nn.ReLU())
+        return analysis, nn.Sequential(*synthesis)
+
+    def side(self, y: Tensor) -> Tensor:
+        """Of absolute values: the sign says nothing of a scale."""
+        side: Tensor = self.h_a(y.abs())
+        return side
+
+    def prior(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Means are zero."""
+        scales = self.h_s(z)
+        return torch.zeros_like(scales), scales
+
+
+class MeanScaleHyperprior(Hyperprior):
+    """Latents of learned mean and scale (Minnen, Balle, Toderici 2018, arXiv:1809.02736)."""
+
+    def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """Scales and means come out one after the other."""
+        leaky, wide = nn.LeakyReLU, M * 3 // 2
+        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), leaky(), _down(N, N), leaky(), _down(N, N))
+        last = nn.Conv2d(wide, 2 * M, 3, padding=1)
+        return analysis, nn.Sequential(_up(N, M), leaky(), _up(M, wide), leaky(), last)
+
+    def side(self, y: Tensor) -> Tensor:
+        """Of the latents as they are."""
+        side: Tensor = self.h_a(y)
+        return side
+
+    def prior(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Both learned."""
+        scales, means = self.h_s(z).chunk(2, dim=1)
+        return means, scales
+
+
+ARCHITECTURES: dict[str, type[Hyperprior]] = {
+    "scale-hyperprior": ScaleHyperprior,
+    "mean-scale-hyperprior": MeanScaleHyperprior,
+}
+
+
+def network_of(config: dict[str, Any]) -> Hyperprior:
+    """A fresh network by its ``config.json``: ``architecture``, ``N`` and ``M``.
+
+    Raises:
+        PackageError: the architecture is unknown, or a size is no whole number in [1, 1024].
+    """
+    name, sizes = config.get("architecture"), (config.get("N"), config.get("M"))
+    if name not in ARCHITECTURES:
+        raise PackageError(f"The codec's architecture is {name!r}; known are {', '.join(ARCHITECTURES)}.")
+    if any(type(size) is not int or not 1 <= size <= 1024 for size in sizes):
+        raise PackageError(
+            f"The codec's sizes N and M are {sizes[0]!r} and {sizes[1]!r}, not whole numbers up to 1024."
+        )
+    return ARCHITECTURES[name](config["N"], config["M"])
+
+
+def _down(inside: int, outside: int) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 5, stride=2, padding=2)
+
+
+def _up(inside: int, outside: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inside, outside, 5, stride=2, padding=2, output_padding=1)
+
+
+def _noise(values: Tensor, generator: torch.Generator) -> Tensor:
+    return (torch.rand(values.shape, generator=generator, device=generator.device) - 0.5).to(values)

@@ -1,0 +1,122 @@
+"""``python -m dragoman_codec.train``: a codec for all qualities, or for one, on photographs of installed packages."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from dragoman.training import Settings, Trainer
+from dragoman_codec.expert import Codec
+from dragoman_codec.hyperprior import Hyperprior, network_of
+from dragoman_codec.photographs import SEEN, photographs
+from dragoman_codec.training import Crops, RateDistortion
+from dragoman_yoto.coefficient import Coefficient
+from dragoman_yoto.family import LossFamily
+from dragoman_yoto.method import LossConditional
+
+__all__ = ["FILM", "Plan", "family_of", "train_codec"]
+
+LOW, HIGH = 0.0015, 0.05
+#: Everything but the last layer, which makes pixels.
+FILM: dict[str, Any] = {"sites": ["*", "!g_s.6"], "hidden": 64, "strength": 0.1}
+#: Coefficients are drawn, but nothing that the network computes depends on them.
+NO_FILM: dict[str, Any] = {"sites": ["g_s.6"], "strength": 0.0}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a codec is trained.
+
+    Args:
+        low: smallest lambda.
+        high: largest; equal to ``low``, the codec is one of a fixed quality.
+        steps: how many steps.
+        minutes: of processor time, where ``steps`` is not to count.
+        batch_size: crops to the step.
+        seed: where all randomness comes from.
+        film: whether the network learns of lambda; without it, this is the ablation.
+        device: where to train; the accelerator if there is one.
+    """
+
+    low: float = LOW
+    high: float = HIGH
+    steps: int = 1000
+    minutes: float = 0.0
+    batch_size: int = 8
+    seed: int = 0
+    film: bool = True
+    device: str | None = None
+
+
+def family_of(low: float, high: float) -> LossFamily:
+    """Rate plus lambda times distortion, for lambda from ``low`` to ``high``."""
+    coefficients = (Coefficient("rate", 1, 1), Coefficient("distortion", low, high, knob="lambda"))
+    return LossFamily(coefficients, normalisation="geometric")
+
+
+def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
+    """Train on crops of the photographs.
+
+    Args:
+        config: ``architecture``, ``N`` and ``M``.
+        folder: the run's folder.
+        plan: how.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        network = network_of(config)
+        options = FILM if plan.film else NO_FILM
+        method = LossConditional(RateDistortion(network), family_of(plan.low, plan.high), **options)
+    settings = Settings(plan.steps, plan.batch_size, plan.seed)
+    trainer = Trainer(method, Crops(photographs(SEEN)), settings, folder, device=plan.device)
+    if plan.minutes:
+        trainer.settings = replace(settings, steps=_steps(trainer, plan.minutes))
+    started = time.process_time()
+    result = trainer.run()
+    facts = {"steps": result.steps, "cpu_seconds": round(time.process_time() - started), "seed": plan.seed}
+    return _finished({**config, "facts": facts}, network, method, plan)
+
+
+def _steps(trainer: Trainer, minutes: float, trials: int = 10) -> int:
+    """How many steps take so long, in processor time, which other programs do not lengthen much."""
+    started = time.process_time()
+    trainer.seconds_per_step(trials)
+    return max(1, int(minutes * 60 * (trials + 1) / (time.process_time() - started)))
+
+
+def _finished(config: dict[str, Any], network: Hyperprior, method: LossConditional, plan: Plan) -> Codec:
+    network.entropy_bottleneck.update()
+    if not plan.film or not method.family.varying:
+        return Codec(config, network)
+    return Codec({**config, "family": method.family.to_dict(), "film": FILM}, network, method.conditioned)
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--architecture", default="scale-hyperprior", show_default=True)
+@click.option("--width", default=32, show_default=True, help="Channels of the convolutions.")
+@click.option("--latent", default=48, show_default=True, help="Channels of the latents.")
+@click.option("--lambda", "bounds", type=float, nargs=2, default=(LOW, HIGH), show_default=True, help="Its range.")
+@click.option("--steps", default=0, help="Steps, instead of minutes.")
+@click.option("--minutes", default=8.0, show_default=True, help="Processor time to spend.")
+@click.option("--batch-size", default=8, show_default=True, help="Crops to the step.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--film/--no-film", default=True, help="Whether the network learns of lambda.")
+@click.option("--device", help="Where to train; the accelerator if there is one.")
+def main(out: Path, architecture: str, width: int, latent: int, bounds: tuple[float, float], **options: Any) -> None:
+    """Train a codec into the folder OUT; with two equal values of lambda, a fixed one."""
+    config = {"architecture": architecture, "N": width, "M": latent}
+    if options["steps"]:
+        options["minutes"] = 0.0
+    plan = Plan(*bounds, **{name: value for name, value in options.items() if value or name in ("film", "seed")})
+    train_codec(config, out / "run", plan).save_pretrained(out)
+    click.echo(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The autoencoder as an expert, with beta as a knob where it was trained for many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from dragoman.atomic import replacing
+from dragoman.errors import InputError, PackageError, PortError
+from dragoman.expert import Expert
+from dragoman.pixels import check_images
+from dragoman.ports import Port
+from dragoman.representation import Representation, randn_rows
+from dragoman.weights import check_finite, load_tensors, read_json
+from dragoman_yoto.conditioned import Conditioned
+from dragoman_yoto.family import LossFamily
+from dragoman_yoto.vae import VAE, network_of
+
+__all__ = ["FILM_SITES", "BetaVAE"]
+
+#: The convolutions; linear layers are left unmodulated, as in the published code.
+FILM_SITES = ("down.*", "up.*", "!up.3")
+
+
+class BetaVAE(Expert):
+    """A variational autoencoder. One that was trained for a range of beta takes ``beta`` as a knob.
+
+    Args:
+        config: ``channels``, ``size``, ``width`` and ``latent``; for a knob also ``family`` and ``film``.
+        network: the autoencoder, or that under :class:`dragoman_yoto.conditioned.Conditioned`. It is frozen.
+    """
+
+    reads: ClassVar[str] = "image"
+
+    def __init__(self, config: Mapping[str, Any], network: VAE | Conditioned) -> None:
+        super().__init__(config)
+        self.conditioned = network if isinstance(network, Conditioned) else None
+        inner = network.network if isinstance(network, Conditioned) else network
+        assert isinstance(inner, VAE)
+        self.network = inner
+        self.freeze()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read what :meth:`save_pretrained` wrote.
+
+        Raises:
+            PackageError: files are missing, damaged, or do not fit each other.
+        """
+        config, tensors = read_json(folder / "config.json", "beta-VAE"), load_tensors(folder)
+        check_finite(folder, tensors)
+        try:
+            network = _built(config)
+            network.load_state_dict(tensors)
+        except (InputError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise PackageError(f"The weights in {folder} do not fit their config.json: {reason}.") from error
+        return cls(config, network)
+
+    @classmethod
+    def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
+        """The ports of a checkpoint."""
+        image = (config["channels"], config["size"], config["size"])
+        prior = "standard normal prior"
+        latent = Port("latent", "vector", (config["latent"],), normalisation=prior, gives=True, takes=True)
+        return {"latent": latent, "image": Port("image", "image", image, normalisation="[0, 1]")}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json``, which lists the knobs, and ``model.safetensors``.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        folder, holder = Path(folder), self.conditioned or self.network
+        weights = save({name: value.cpu().contiguous() for name, value in holder.state_dict().items()})
+        config = json.dumps({**self.config, "knobs": self.knobs()}, indent=2) + "\n"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in (("model.safetensors", weights), ("config.json", config.encode())):
+                with replacing(folder / name) as file:
+                    file.write(content)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
+
+    def knobs(self) -> list[dict[str, Any]]:
+        """``beta`` with its range and default, or nothing."""
+        return self.conditioned.family.knobs() if self.conditioned else []
+
+    def encode(
+        self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: float
+    ) -> Representation:
+        """Images to latents.
+
+        Args:
+            inputs: float ``[B, C, S, S]`` in [0, 1].
+            port: ``latent``.
+            generator: draws from the posterior; its mean without.
+            **knobs: ``beta``.
+        """
+        self._check_port(port)
+        images = check_images(inputs).to(self.network.to_latent.weight)
+        if images.shape[1:] != self.ports["image"].shape:
+            raise InputError(f"The autoencoder reads {list(self.ports['image'].shape)}, not {list(images.shape[1:])}.")
+        moments: tuple[Tensor, Tensor] = self._with(knobs, self.network.encode, images)
+        mean, log_variance = moments
+        if generator is None:
+            return mean
+        noise = randn_rows(len(mean), mean.shape[1], generator).to(mean)
+        sample: Tensor = mean + (0.5 * log_variance).exp() * noise
+        return sample
+
+    def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
+        """Latents ``[B, D]`` to images ``[B, C, S, S]`` in [0, 1]; ``beta`` is a knob."""
+        self._check_port(port)
+        size = self.network.from_latent.in_features
+        if not isinstance(representation, Tensor) or representation.shape[1:] != (size,):
+            raise InputError(f"The autoencoder decodes latents as a float tensor [B, {size}].")
+        logits: Tensor = self._with(knobs, self.network.decode, representation.to(self.network.from_latent.weight))
+        return logits.sigmoid()
+
+    def draw(self, port: str, n: int, *, generator: torch.Generator, **knobs: Any) -> Tensor:
+        """Samples of the prior."""
+        self._check_port(port)
+        return randn_rows(n, self.network.from_latent.in_features, generator).to(self.network.from_latent.weight)
+
+    def _with(self, knobs: Mapping[str, float], work: Any, given: Tensor) -> Any:
+        if self.conditioned is None:
+            if knobs:
+                raise InputError(f"This autoencoder was trained for one beta, and has no knob {next(iter(knobs))!r}.")
+            return work(given)
+        with self.conditioned.using(self.conditioned.family.values(knobs)):
+            return work(given)
+
+    def _check_port(self, port: str) -> None:
+        if port != "latent":
+            raise PortError(f"The autoencoder encodes and decodes the port latent, not {port!r}.")
+
+
+def _built(config: dict[str, Any]) -> VAE | Conditioned:
+    network = network_of(config)
+    if "family" not in config:
+        return network
+    return Conditioned(network, LossFamily.from_dict(config["family"]), **config["film"])
