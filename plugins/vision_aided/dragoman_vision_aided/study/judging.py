@@ -1,0 +1,87 @@
+"""Distances of the study's generators to test images, in features of two unrelated kinds, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dragoman.images import grid
+from dragoman.metrics import frechet_distance
+from dragoman.training.seeding import generator_for
+from dragoman_stylegan2.expert import StyleGAN2
+from dragoman_vision_aided.evaluation import Evaluator
+from dragoman_vision_aided.ranking import draw_images
+
+__all__ = ["TestImages", "tabulate"]
+
+_COMPONENTS = 64
+_PICTURES = 64
+
+
+class TestImages:
+    """Test images, a judge, and principal components of pixels.
+
+    Args:
+        images: uint8 ``[N, 1, 32, 32]``; some are compared, the others fix the principal components.
+        samples: compared on either side.
+        judge: ``NAME:PORT``.
+    """
+
+    __test__ = False  # no test of pytest
+
+    def __init__(self, images: Tensor, samples: int, judge: str) -> None:
+        order = torch.randperm(len(images), generator=generator_for(0, "test"))
+        chosen, others = images[order[:samples]], images[order[samples:]]
+        self.evaluator = Evaluator(judge, chosen, samples, 1, [])
+        rows = _flat(others)
+        self.centre = rows.mean(dim=0)
+        _, _, directions = torch.linalg.svd(rows - self.centre, full_matrices=False)
+        self.directions, self.real = directions[:_COMPONENTS].T, _flat(chosen)
+
+    def distances(self, expert: StyleGAN2) -> dict[str, float]:
+        """Fréchet distances in the judge's features and in the first principal components of pixels."""
+        fake = _flat(draw_images(expert, len(self.real), 1))
+        pixels = [(rows - self.centre) @ self.directions for rows in (self.real, fake)]
+        return {self.evaluator.label: self.evaluator.distance(expert), "pixels": frechet_distance(*pixels)}
+
+    def pictures(self, expert: StyleGAN2) -> Image.Image:
+        """Samples side by side."""
+        return grid(draw_images(expert, _PICTURES, 2).float() / 255, 16, scale=2)
+
+
+def tabulate(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Tables in Markdown: distances by variant, and what the probe said by stage."""
+    measures = list(runs[0]["distances"])
+    lines = [
+        f"| variant | seeds | {' | '.join(measures)} | best at image | seconds |",
+        "|---" * (4 + len(measures)) + "|",
+    ]
+    for variant in dict.fromkeys(run["variant"] for run in runs):
+        own = [run for run in runs if run["variant"] == variant]
+        cells = [_spread([run["distances"][name] for run in own]) for name in measures]
+        at, seconds = mean(run["best_at"] for run in own), mean(run["seconds"] for run in own)
+        lines.append(f"| {variant} | {len(own)} | {' | '.join(cells)} | {at:,.0f} | {seconds:.0f} |")
+    return "\n".join([*lines, "", *_rankings(runs)]) + "\n"
+
+
+def _rankings(runs: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    yield "| variant | seed | stage | probe accuracy (spread) | critics |"
+    yield "|---|---|---|---|---|"
+    for run in runs:
+        for stage, (ranking, critics) in enumerate(zip(run["rankings"], run["critics"], strict=True)):
+            if ranking:
+                said = ", ".join(f"{each['name']} {each['mean']:.3f} ({each['std']:.3f})" for each in ranking)
+                yield f"| {run['variant']} | {run['seed']} | {stage} | {said} | {', '.join(critics)} |"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _flat(images: Tensor) -> Tensor:
+    return images.flatten(1).double() / 255
