@@ -24,7 +24,7 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def fit(translator, draw, steps=120, rate=3e-3):
+def fit(translator, draw, steps=400, rate=3e-3):
     generator = seeded(0)
     translator.initialize(*draw(1000, generator))
     optimizer = torch.optim.Adam(translator.parameters(), rate)
