@@ -18,6 +18,7 @@ from dragoman.cards import CriticCard, ExpertCard, FormatCard, MethodCard, Store
 from dragoman.catalogue import Plugin
 from dragoman.cli.main import COMMANDS, main
 from dragoman.errors import PackageError
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.stores import Location
 from plugin_fixtures import dragoman, environment, install, offering
@@ -336,6 +337,9 @@ class TestSample:
         calls = []
 
         class Random:
+            def knobs(self):
+                return (Knob("guidance_scale", 1.0, 0), Knob("sampler", kind="choice", choices=("ddim", "edm")))
+
             def sample(self, prompts, n, *, generator, **knobs):
                 calls.append({"prompts": prompts, "n": n, **knobs})
                 return torch.rand(len(prompts) * n, 3, 8, 8, generator=generator)
@@ -354,7 +358,7 @@ class TestSample:
         assert (result.exit_code, result.stdout) == (0, "grid.png\n")
         assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
         assert "6 pictures" in result.stderr
-        knobs = {"temperature": 1.0, "truncation": 1.0, "candidates": 1}
+        knobs = {"temperature": 1.0, "truncation": 1.0, "candidates": 1, "knobs": {}}
         assert calls == [{"prompts": ("a shoe", "a bag"), "n": 3, **knobs}]
         with Image.open("grid.png") as grid:
             assert grid.width > 3 * 96
@@ -379,10 +383,23 @@ class TestSample:
         run("sample", "model", "x", "-n", "1", "--temperature", "0.7", "--truncation", "0.5", "--candidates", "4")
         assert calls[0].items() >= {"temperature": 0.7, "truncation": 0.5, "candidates": 4}.items()
 
+    def test_knobs_of_the_model_are_read_as_it_declares_them(self, calls):
+        run("sample", "model", "x", "-n", "1", "--knob", "guidance_scale=4", "--knob", "sampler=edm")
+        assert calls[0]["knobs"] == {"guidance_scale": 4.0, "sampler": "edm"}
+
     @pytest.mark.parametrize(
         ("arguments", "word"),
         [
             (["missing", "a shoe"], "'missing'"),
+            (
+                ["model", "a shoe", "--knob", "speed=1"],
+                "are guidance_scale (at least 0), sampler (ddim or edm).",
+            ),
+            (["model", "a shoe", "--knob", "guidance_scale"], "NAME=VALUE"),
+            (["model", "a shoe", "--knob", "guidance_scale=fast"], "cannot be 'fast'"),
+            (["model", "a shoe", "--knob", "guidance_scale=nan"], "cannot be nan"),
+            (["model", "a shoe", "--knob", "sampler=euler"], "cannot be 'euler'"),
+            (["model", "a shoe", "--knob", "sampler=edm", "--knob", "sampler=ddim"], "given twice"),
             (["model", "a shoe", "--out", "grid.jpg"], "grid.jpg"),
             (["model", "a shoe", "--device", "abacus"], "'abacus'"),
             (["model", "a shoe", "--device", "cuda:99"], "'cuda:99'"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dragoman.errors import InputError
+from dragoman.knobs import Knob
 from tiny_zoo.build import build_fusion
 from tiny_zoo.parts import TinyBrightness
 
@@ -100,6 +101,49 @@ class TestRanking:
         torch.testing.assert_close(best.flatten(1).mean(1), brightness.max(dim=1).values)
         groups = draws.view(-1, 4, *draws.shape[1:])
         torch.testing.assert_close(best, groups[torch.arange(9), brightness.argmax(dim=1)], rtol=0, atol=1e-6)
+
+
+class TestKnobs:
+    @pytest.fixture
+    def asked(self, ranked, monkeypatch):
+        """What reaches a translator with two knobs, and an expert with one that the translator has too."""
+        asked = {}
+        own = (Knob("steps", 4, 1, kind="whole"), Knob("negative", kind="text"))
+        monkeypatch.setattr(ranked.translator, "knobs", lambda: own)
+        monkeypatch.setattr(ranked.decoder, "knobs", lambda: (Knob("steps", 4, 1, kind="whole"), Knob("beta", 1, 0, 9)))
+        for part, verb in ((ranked.translator, "sample"), (ranked.decoder, "decode")):
+            real = getattr(part, verb)
+
+            def spied(*given, real=real, verb=verb, **knobs):
+                asked[verb] = knobs
+                return real(*given, **knobs)
+
+            monkeypatch.setattr(part, verb, spied)
+        return asked
+
+    def test_go_to_the_part_that_has_them(self, ranked, asked):
+        assert [knob.name for knob in ranked.knobs()] == ["temperature", "truncation", "steps", "negative", "beta"]
+        ranked.sample("x", knobs={"steps": 7, "temperature": 0.5}, beta=3)
+        assert (asked["sample"]["steps"], asked["sample"]["temperature"]) == (7, 0.5)
+        assert asked["decode"] == {"truncation": 1.0, "beta": 3}
+
+    def test_a_text_is_encoded_like_a_prompt(self, ranked, asked):
+        ranked.sample("x", negative="a bag")
+        assert torch.equal(asked["sample"]["negative"], ranked.encoder.encode(["a bag"], "pooled"))
+
+    @pytest.mark.parametrize(
+        ("knobs", "words"),
+        [
+            ({"speed": 1}, r"no knob 'speed'; its knobs are temperature \(at least 0\), truncation .*beta \(0 to 9\)"),
+            ({"steps": 1.5}, "steps takes a whole number, at least 1, so it cannot be 1.5"),
+            ({"beta": 10}, "beta takes 0 to 9, so it cannot be 10"),
+            ({"beta": [1, 2]}, "beta takes 0 to 9"),
+        ],
+    )
+    def test_what_is_not_there_is_one_sentence(self, ranked, asked, knobs, words):
+        with pytest.raises(InputError, match=words):
+            ranked.sample("x", knobs=knobs)
+        assert asked == {}
 
 
 class TestBadInput:

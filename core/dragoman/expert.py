@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.errors import PortError
+from dragoman.knobs import Knob
 from dragoman.ports import Port, choose_port
 from dragoman.representation import Representation
 from dragoman.stores import Location, locate
@@ -147,6 +148,10 @@ class Expert(nn.Module):
             Images, float ``[B, C, H, W]`` in [0, 1].
         """
         raise PortError(f"{type(self).__name__} does not decode; it has no port that takes.")
+
+    def knobs(self) -> tuple[Knob, ...]:
+        """What this checkpoint lets one choose in :meth:`decode`, and in :meth:`encode` where that takes it too."""
+        return ()
 
     def draw(self, port: str, n: int, *, generator: torch.Generator, **knobs: Any) -> Tensor:
         """Samples of the distribution that the expert was trained to decode at a port, row by row.

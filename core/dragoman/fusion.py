@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +13,17 @@ from torch import Tensor, nn
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
+from dragoman.knobs import Knob, check_knobs
 from dragoman.representation import repeat_rows, select
 from dragoman.stores import RemoteStore, locate, store_of
 from dragoman.translator import Translator
 
 __all__ = ["Fusion", "load"]
+
+_KNOBS = (
+    Knob("temperature", 1.0, 0, summary="scale of the translator's noise: lower is more typical"),
+    Knob("truncation", 1.0, 0, 1, summary="variety of the generator against typicality"),
+)
 
 
 class Fusion(nn.Module):
@@ -108,6 +114,13 @@ class Fusion(nn.Module):
             self.save_pretrained(place)
             return store.publish(place, name, **how, **messages, **options)
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """What :meth:`sample` lets one choose: the translator's knobs, then the target expert's that it has not."""
+        found: dict[str, Knob] = {}
+        for knob in (*_KNOBS, *self.translator.knobs(), *self.decoder.knobs()):
+            found.setdefault(knob.name, knob)
+        return tuple(found.values())
+
     @torch.no_grad()
     def sample(
         self,
@@ -119,7 +132,8 @@ class Fusion(nn.Module):
         truncation: float = 1.0,
         candidates: int = 1,
         batch_size: int = 64,
-        **knobs: Any,
+        knobs: Mapping[str, Any] | None = None,
+        **named: Any,
     ) -> Tensor:
         """Outputs for prompts.
 
@@ -131,24 +145,33 @@ class Fusion(nn.Module):
             truncation: the target expert's trade of variety for typicality, in (0, 1].
             candidates: draws per output, of which the ranker keeps the best.
             batch_size: draws that go through the experts at once; no influence on the result.
-            **knobs: the translator's own, such as ``guidance_scale``. A text for ``negative`` is encoded like a prompt.
+            knobs: values by name, of :meth:`knobs`, such as ``{"guidance_scale": 4}``; a knob that is a text is encoded
+                like a prompt. ``temperature`` and ``truncation`` may also stand here.
+            **named: knobs as keyword arguments.
 
         Returns:
             Float ``[len(prompts) * n, C, H, W]`` in [0, 1], the ``n`` outputs of a prompt next to each other.
 
         Raises:
-            InputError: a prompt is empty, a number is out of range, or candidates are asked for without a ranker.
+            InputError: a prompt is empty, a number is out of range, there is no such knob, or candidates are asked for
+                without a ranker.
         """
         texts = _checked_prompts(prompts)
+        chosen = check_knobs({**(knobs or {}), **named}, self.knobs(), "This fusion")
+        temperature, truncation = (
+            chosen.pop(name, value) for name, value in (("temperature", temperature), ("truncation", truncation))
+        )
         self._check_numbers(n, temperature, truncation, candidates, batch_size)
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         condition = self.encoder.encode(texts, self.source.port.name)
-        if isinstance(knobs.get("negative"), str):
-            knobs["negative"] = self.encoder.encode([knobs["negative"]], self.source.port.name)
+        texts_among = {knob.name for knob in self.knobs() if knob.kind == "text"}
+        for name in texts_among & chosen.keys():
+            if isinstance(chosen[name], str):
+                chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
         rows = [row for row in range(len(texts)) for _ in range(n)]
         per_batch = max(1, batch_size // candidates)
         parts = [select(condition, rows[start : start + per_batch]) for start in range(0, len(rows), per_batch)]
-        outputs = [self._render(part, candidates, generator, temperature, truncation, knobs) for part in parts]
+        outputs = [self._render(part, candidates, generator, temperature, truncation, chosen) for part in parts]
         return torch.cat(outputs)
 
     def _render(
@@ -158,11 +181,14 @@ class Fusion(nn.Module):
         generator: torch.Generator,
         temperature: float,
         truncation: float,
-        knobs: dict[str, Any],
+        chosen: dict[str, Any],
     ) -> Tensor:
         repeated = repeat_rows(condition, candidates)
-        latent = self.translator.sample(repeated, generator=generator, temperature=temperature, **knobs)
-        images = self.decoder.decode(latent, self.target.port.name, truncation=truncation)
+        drawing, rendering = ({knob.name for knob in part.knobs()} for part in (self.translator, self.decoder))
+        for_translator = {name: value for name, value in chosen.items() if name in drawing}
+        for_decoder = {name: value for name, value in chosen.items() if name in rendering - drawing}
+        latent = self.translator.sample(repeated, generator=generator, temperature=temperature, **for_translator)
+        images = self.decoder.decode(latent, self.target.port.name, truncation=truncation, **for_decoder)
         if candidates == 1 or self.ranker is None:
             return images
         best = self.ranker.score(images, repeated).view(-1, candidates).argmax(dim=1)

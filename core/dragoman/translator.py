@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.expert import Atoms
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation
 
@@ -56,6 +57,10 @@ class Translator(nn.Module):
         """Named losses, one value per sample: ``{"nll": [B]}``."""
         raise NotImplementedError(f"{type(self).__name__} cannot be trained")
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """What :meth:`sample` lets one choose, beside the temperature."""
+        return ()
+
     def sample(
         self,
         condition: Representation,
@@ -64,7 +69,7 @@ class Translator(nn.Module):
         temperature: float = 1.0,
         **knobs: Any,
     ) -> Tensor:
-        """One draw for each condition, ``[B, ...]``.
+        """One draw for each condition, ``[B, ...]``; ``knobs`` are those of :meth:`knobs`.
 
         Noise is drawn row by row on the generator's device (:func:`dragoman.representation.randn_rows`), so that a
         seed gives the same samples on any batch size.

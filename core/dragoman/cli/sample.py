@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dragoman.errors import InputError
+from dragoman.knobs import read_knobs, split_knobs
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,13 @@ READABLE_SIDE = 96
     show_default=True,
     help="Draws per picture, of which the model's critic keeps the best.",
 )
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One of the model's own choices, such as guidance_scale=4; may be repeated. A name it lacks lists them.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where it runs, such as cuda.")
 @click.option(
     "--out",
@@ -61,6 +69,7 @@ def sample(
     temperature: float,
     truncation: float,
     candidates: int,
+    knobs: tuple[str, ...],
     device: str,
     out: Path,
 ) -> None:
@@ -68,12 +77,14 @@ def sample(
 
     Writes one grid with a row for each prompt and prints its path. The same seed gives the same pictures.
     """
+    pairs = split_knobs(knobs)
     folder = _prepared(out)
     import torch
 
     from dragoman.fusion import load
 
     fusion = load(model, device=check_device(device))
+    chosen = read_knobs(pairs, fusion.knobs(), model)
     started = time.perf_counter()
     images = fusion.sample(
         prompts,
@@ -82,6 +93,7 @@ def sample(
         temperature=temperature,
         truncation=truncation,
         candidates=candidates,
+        knobs=chosen,
     )
     click.echo(f"{len(images)} pictures in {time.perf_counter() - started:.1f} s", err=True)
     click.echo(_write(images.cpu(), prompts, folder, out))

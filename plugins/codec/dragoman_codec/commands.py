@@ -1,4 +1,4 @@
-"""``dragoman compress`` and ``dragoman decompress``."""
+"""``dragoman encode`` and ``dragoman decode``: pictures to bitstreams and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-__all__ = ["compress", "decompress"]
+from dragoman.knobs import read_knobs, split_knobs
+
+__all__ = ["decode", "encode"]
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -14,23 +16,23 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--knob", "knobs", multiple=True, metavar="NAME=NUMBER", help="quality=0 to 100, or lambda=NUMBER.")
+@click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="quality=0 to 100, or lambda=NUMBER.")
 @click.option("--model", required=True, help="Address of a codec: a folder, or what a store offers.")
 @click.option("--device", help="Where the network computes.")
-def compress(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: str | None) -> None:
-    r"""Compress the picture IN into the stream OUT.
+def encode(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: str | None) -> None:
+    r"""Encode the picture IN as the stream OUT.
 
     \b
-    dragoman compress photo.png photo.drg --model runs/codec --knob quality=30
-    dragoman decompress photo.drg again.png --model runs/codec
+    dragoman encode photo.png photo.drg --model runs/codec --knob quality=30
+    dragoman decode photo.drg again.png --model runs/codec
     """
     from dragoman_codec.expert import Codec
     from dragoman_codec.pictures import read_picture
-    from dragoman_yoto.family import parse_knobs
 
-    chosen = parse_knobs(knobs)
+    pairs = split_knobs(knobs)
     picture = read_picture(source)
-    stream = Codec.from_pretrained(model, device=device).compress(picture, chosen)
+    codec = Codec.from_pretrained(model, device=device)
+    stream = codec.compress(picture, read_knobs(pairs, codec.knobs(), model))
     _write(out, stream)
     bits = 8 * len(stream) / (picture.shape[1] * picture.shape[2])
     click.echo(f"{out}: {len(stream)} bytes, {bits:.3f} bits per pixel")
@@ -39,10 +41,10 @@ def compress(source: Path, out: Path, knobs: tuple[str, ...], model: str, device
 @click.command()
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--model", required=True, help="Address of the codec that compressed it.")
+@click.option("--model", required=True, help="Address of the codec that encoded it.")
 @click.option("--device", help="Where the network computes.")
-def decompress(source: Path, out: Path, model: str, device: str | None) -> None:
-    """Decompress the stream IN into the PNG file OUT."""
+def decode(source: Path, out: Path, model: str, device: str | None) -> None:
+    """Decode the stream IN into the PNG file OUT."""
     from dragoman.errors import InputError
     from dragoman.images import save_png, to_pil
     from dragoman_codec.expert import Codec

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from dragoman.errors import InputError, PackageError
 from dragoman.expert import Expert
+from dragoman.knobs import Knob
 from dragoman.pixels import check_images, match_channels
 from dragoman.ports import Port
 from dragoman.representation import Representation
 from dragoman_codec.checkpoint import FILM, load_network, read_checkpoint, save_checkpoint
 from dragoman_codec.fixed import FixedCodec
 from dragoman_codec.hyperprior import Hyperprior, network_of
-from dragoman_codec.knob import FIXED, position_of, values_at
+from dragoman_codec.knob import FIXED, knobs_of, position_of, values_at
 from dragoman_codec.stream import Header
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
@@ -75,14 +76,13 @@ class Codec(Expert):
         """
         film = {} if self.conditioned is None else self.conditioned.film.state_dict()
         tensors = {**self.network.state_dict(), **{FILM + name: value for name, value in film.items()}}
-        save_checkpoint(Path(folder), {**self.config, "knobs": self.knobs()}, tensors)
+        save_checkpoint(Path(folder), {**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}, tensors)
 
-    def knobs(self) -> list[dict[str, Any]]:
+    def knobs(self) -> tuple[Knob, ...]:
         """``quality``, from 0 to 100, and ``lambda``, which it stands for; nothing for a codec of one quality."""
         if self.conditioned is None:
-            return []
-        quality = {"name": "quality", "low": 0.0, "high": 100.0, "default": 50.0, "scale": "linear"}
-        return [quality, *self.conditioned.family.knobs()]
+            return ()
+        return knobs_of(self.conditioned.family)
 
     def at(self, knobs: Mapping[str, float] | None = None) -> FixedCodec:
         """The codec at one setting of its knobs.

@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping
 
 from dragoman.errors import InputError
+from dragoman.knobs import Knob, check_knobs
 from dragoman_yoto.family import LossFamily
 
-__all__ = ["FIXED", "position_of", "values_at"]
+__all__ = ["FIXED", "knobs_of", "position_of", "values_at"]
 
 #: The position of a codec without a knob.
 FIXED = 0xFFFF
 _LAST = FIXED - 1
 #: What people call the position, in percent.
 QUALITY = "quality"
+_USUAL = 50.0
 
 
 def position_of(knobs: Mapping[str, float], family: LossFamily | None) -> int:
@@ -24,17 +26,21 @@ def position_of(knobs: Mapping[str, float], family: LossFamily | None) -> int:
         InputError: there is no such knob, its value is out of range, or both names of the knob are given.
     """
     if family is None:
-        if knobs:
-            raise InputError(f"This codec has one quality, and so no knob {next(iter(knobs))!r}.")
+        check_knobs(knobs, (), "This codec, which has one quality,")
         return FIXED
-    if QUALITY not in knobs:
-        return _position(family, family.values(knobs)[0].tolist()) if knobs else round(_LAST / 2)
-    if len(knobs) > 1:
-        raise InputError("quality and lambda are one knob; give one of them.")
-    quality = knobs[QUALITY]
-    if not 0 <= quality <= 100:
-        raise InputError(f"The knob quality goes from 0 to 100, so it cannot be {quality:g}.")
+    chosen = check_knobs(knobs, knobs_of(family), "This codec")
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(chosen)} are one knob; give one of them.")
+    if chosen and QUALITY not in chosen:
+        return _position(family, family.values(chosen)[0].tolist())
+    quality: float = chosen.get(QUALITY, _USUAL)
     return round(quality / 100 * _LAST)
+
+
+def knobs_of(family: LossFamily) -> tuple[Knob, ...]:
+    """``quality``, and lambda, for which it stands."""
+    summary = "0 for the smallest files, 100 for the best pictures"
+    return (Knob(QUALITY, _USUAL, 0.0, 100.0, summary=summary), *family.knobs())
 
 
 def values_at(position: int, family: LossFamily) -> dict[str, float]:

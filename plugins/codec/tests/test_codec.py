@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dragoman.errors import InputError, PackageError
+from dragoman.knobs import Knob
 from dragoman_codec.expert import Codec
 from dragoman_codec.hyperprior import network_of
 
@@ -34,7 +35,8 @@ def test_another_process_would_decode_the_same(codec, tmp_path, picture):
     again = Codec.from_pretrained(tmp_path)
     assert torch.equal(again.decompress(stream), codec.decompress(stream))
     assert again.compress(image, {"quality": 80}) == stream
-    assert again.knobs() == json.loads((tmp_path / "config.json").read_text())["knobs"]
+    described = json.loads((tmp_path / "config.json").read_text())["knobs"]
+    assert again.knobs() == tuple(Knob.from_dict(one) for one in described)
 
 
 @pytest.mark.parametrize("quality", [20, 50, 100])
@@ -72,7 +74,7 @@ def test_a_codec_of_one_quality_has_no_knob(scale_codec, tmp_path, picture):
     image = picture(64, 80)
     stream = fixed.compress(image)
     assert torch.equal(fixed.decompress(stream), scale_codec.at({"quality": 10}).reconstruct(image))
-    assert fixed.knobs() == []
+    assert fixed.knobs() == ()
     with pytest.raises(InputError, match="no knob 'quality'"):
         fixed.compress(image, {"quality": 10})
     with pytest.raises(InputError, match="another codec"):
@@ -92,9 +94,9 @@ def test_latents_decode_to_the_reconstruction(scale_codec, picture):
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"quality": 101}, "from 0 to 100"),
-        ({"quality": float("nan")}, "from 0 to 100"),
-        ({"lambda": 1.0}, "lambda goes from 0.001 to 0.1"),
+        ({"quality": 101}, "takes 0 to 100"),
+        ({"quality": float("nan")}, "takes 0 to 100"),
+        ({"lambda": 1.0}, "lambda takes 0.001 to 0.1"),
         ({"quality": 1, "lambda": 0.01}, "one of them"),
         ({"speed": 1}, "no knob 'speed'"),
     ],

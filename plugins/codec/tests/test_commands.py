@@ -4,7 +4,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from dragoman_codec.commands import compress, decompress
+from dragoman_codec.commands import decode, encode
 from dragoman_codec.expert import Codec
 from dragoman_codec.pictures import read_picture
 
@@ -29,10 +29,10 @@ def sentence(result):
 def test_a_picture_there_and_back(model, picture, tmp_path, channels):
     pixels = picture(40, 70, channels)
     Image.fromarray(pixels.permute(1, 2, 0).squeeze(2).numpy()).save(tmp_path / "in.png")
-    made = run(compress, tmp_path / "in.png", tmp_path / "a.drg", "--knob", "quality=80", "--model", model)
+    made = run(encode, tmp_path / "in.png", tmp_path / "a.drg", "--knob", "quality=80", "--model", model)
     assert made.exit_code == 0, made.exception
     assert f"{(tmp_path / 'a.drg').stat().st_size} bytes" in made.output
-    made = run(decompress, tmp_path / "a.drg", tmp_path / "out.png", "--model", model)
+    made = run(decode, tmp_path / "a.drg", tmp_path / "out.png", "--model", model)
     assert "70 x 40 pixels" in made.output
     expected = Codec.from_pretrained(model).at({"quality": 80}).reconstruct(pixels)
     assert torch.equal(read_picture(tmp_path / "out.png"), expected)
@@ -48,17 +48,15 @@ def test_what_is_wrong_is_said(model, picture, tmp_path):
         (["text.png"], "cannot be read as a picture"),
         (["clear.png"], "transparent"),
         (["deep.png"], "more than 8 bits"),
-        (["in.png", "--knob", "quality"], "NAME=NUMBER"),
-        (["in.png", "--knob", "quality=200"], "from 0 to 100"),
+        (["in.png", "--knob", "quality"], "NAME=VALUE"),
+        (["in.png", "--knob", "quality=200"], "0 to 100"),
     ):
         name, *rest = arguments
-        result = run(compress, tmp_path / name, tmp_path / "a.drg", "--model", model, *rest)
+        result = run(encode, tmp_path / name, tmp_path / "a.drg", "--model", model, *rest)
         assert message in sentence(result)
         assert not (tmp_path / "a.drg").exists()
-    assert "no compressed image" in sentence(
-        run(decompress, tmp_path / "in.png", tmp_path / "out.png", "--model", model)
-    )
-    assert "cannot be read" in sentence(run(decompress, tmp_path / "none.drg", tmp_path / "out.png", "--model", model))
+    assert "no compressed image" in sentence(run(decode, tmp_path / "in.png", tmp_path / "out.png", "--model", model))
+    assert "cannot be read" in sentence(run(decode, tmp_path / "none.drg", tmp_path / "out.png", "--model", model))
     assert not (tmp_path / "out.png").exists()
 
 

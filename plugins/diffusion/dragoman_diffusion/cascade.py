@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dragoman.errors import InputError
 from dragoman.expert import Atoms
 from dragoman.fusion import load
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation, length, randn_rows
 from dragoman.translator import Translator
@@ -102,6 +103,10 @@ class Cascade(Translator):
         """
         return self._trained.losses(self._at_its_size(target), condition, generator=generator)
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """Those of the stages; a list says one value for each stage."""
+        return tuple(replace(knob, staged=knob.kind != "text") for knob in self._stages[-1].knobs())
+
     def sample(
         self,
         condition: Representation,
@@ -116,7 +121,7 @@ class Cascade(Translator):
             condition: a batch of conditions.
             generator: source of randomness, read row by row: all stages of a row before the next row.
             temperature: of all stages.
-            **knobs: of :meth:`Diffusion.sample`; a list or tuple says one value for each stage.
+            **knobs: of :meth:`knobs`; a list or tuple says one value for each stage.
 
         Raises:
             InputError: a knob is unknown or out of range, or a list has not one value per stage.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation, Tokens, length, randn_rows
 from dragoman.translator import Translator
@@ -20,23 +21,24 @@ from dragoman_diffusion.lowres import Degraded, crop_rows, degrade, shrink
 from dragoman_diffusion.options import check_choice, check_known, check_modality, check_range
 from dragoman_diffusion.prediction import PREDICTIONS, clean_from, loss_weight, prediction_target
 from dragoman_diffusion.published import SIZES
-from dragoman_diffusion.sampling import denoise
-from dragoman_diffusion.schedule import Schedule
+from dragoman_diffusion.sampling import SAMPLERS, denoise
+from dragoman_diffusion.schedule import GRID, Schedule
 from dragoman_diffusion.text import TextCondition, dropped, empty_like, join_conditions
 from dragoman_diffusion.thresholding import dynamic_threshold
 from dragoman_diffusion.unet import ATTENTIONS, UNet, sides_fit
 
 __all__ = ["KNOBS", "Diffusion"]
 
-#: Names and defaults of what :meth:`Diffusion.sample` takes.
-KNOBS: dict[str, Any] = {
-    "num_inference_steps": 20,
-    "guidance_scale": 2.0,
-    "sampler": "dpm++",
-    "threshold": 0.995,
-    "negative": None,
-    "augmentation": 0.1,
-}
+#: What :meth:`Diffusion.sample` takes.
+KNOBS = (
+    Knob("num_inference_steps", 20, 1, GRID, kind="whole", summary="evaluations of the network"),
+    Knob("guidance_scale", 2.0, 0, summary="weight of the condition, 1 for no guidance"),
+    Knob("sampler", "dpm++", kind="choice", choices=tuple(SAMPLERS), summary="how noise is removed"),
+    Knob("threshold", 0.995, 0, 1, summary="quantile of dynamic thresholding, 0 for clipping alone"),
+    Knob("negative", kind="text", summary="what to move away from, in place of the empty condition"),
+    Knob("augmentation", 0.1, 0, 1, summary="noise on the smaller image of a super-resolution stage"),
+)
+_DEFAULTS: dict[str, Any] = {knob.name: knob.default for knob in KNOBS}
 
 
 class Diffusion(Translator):
@@ -190,6 +192,10 @@ class Diffusion(Translator):
         error = (predicted.float() - prediction_target(kind, clean, noise, alpha, sigma)).square().mean(dim=(1, 2, 3))
         return error * loss_weight(kind, alpha, sigma, self.config["min_snr"]).flatten()
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """Of :data:`KNOBS` those that this stage has: only a super-resolution stage is augmented."""
+        return tuple(knob for knob in KNOBS if self.low is not None or knob.name != "augmentation")
+
     def sample(
         self,
         condition: Representation,
@@ -236,8 +242,8 @@ class Diffusion(Translator):
         **knobs: Any,
     ) -> Tensor:
         """Images from noise ``[B, noise_size]`` that the caller has drawn; see :meth:`sample`."""
-        check_known(knobs, KNOBS, "diffusion", "knob")
-        chosen = {**KNOBS, **knobs}
+        check_known(knobs, _DEFAULTS, "diffusion", "knob")
+        chosen = {**_DEFAULTS, **knobs}
         self._check_knobs(chosen, temperature)
         noise = noise.to(self.text.start).view(len(noise), -1, *self.config["image"])
         degraded = self._given(low, noise, chosen["augmentation"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.errors import InputError
+from dragoman.knobs import Knob
 from dragoman.representation import Representation
 from dragoman_diffusion.blocks import ModulatedMLP
 from dragoman_diffusion.ode import METHODS, integrate, nodes
@@ -55,7 +56,11 @@ class FlowMatching(VectorTranslator):
         "dropout": (0, 0.99),
         "seed": (0, 2**31 - 1),
     }
-    knobs: ClassVar[Mapping[str, Any]] = {"num_inference_steps": 8, "method": "midpoint", "guidance_scale": 1.0}
+    choices: ClassVar[tuple[Knob, ...]] = (
+        Knob("num_inference_steps", 8, 1, kind="whole", summary="evaluations along the path"),
+        Knob("method", "midpoint", kind="choice", choices=tuple(METHODS), summary="how the path is integrated"),
+        Knob("guidance_scale", 1.0, 0, summary="weight of the condition, 1 for no guidance"),
+    )
 
     def __init__(
         self,

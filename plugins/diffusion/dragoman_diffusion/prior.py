@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dragoman.errors import InputError
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation
 from dragoman_diffusion.blocks import CausalTransformer
 from dragoman_diffusion.options import check_range
-from dragoman_diffusion.sampling import denoise
-from dragoman_diffusion.schedule import Schedule
+from dragoman_diffusion.sampling import SAMPLERS, denoise
+from dragoman_diffusion.schedule import GRID, Schedule
 from dragoman_diffusion.vectors import Field, VectorTranslator
 
 __all__ = ["DiffusionPrior", "MatchHead"]
@@ -97,12 +98,12 @@ class DiffusionPrior(VectorTranslator):
         "dropout": (0, 0.99),
         "seed": (0, 2**31 - 1),
     }
-    knobs: ClassVar[Mapping[str, Any]] = {
-        "num_inference_steps": 16,
-        "sampler": "dpm++",
-        "guidance_scale": 1.0,
-        "candidates": 2,
-    }
+    choices: ClassVar[tuple[Knob, ...]] = (
+        Knob("num_inference_steps", 16, 1, GRID, kind="whole", summary="evaluations of the network"),
+        Knob("sampler", "dpm++", kind="choice", choices=tuple(SAMPLERS), summary="how noise is removed"),
+        Knob("guidance_scale", 1.0, 0, summary="weight of the condition, 1 for no guidance"),
+        Knob("candidates", 2, 1, kind="whole", summary="vectors drawn for each one that is kept"),
+    )
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation, randn_rows
 from dragoman.translator import Translator
@@ -49,8 +50,8 @@ class VectorTranslator(Translator):
     limits: ClassVar[Mapping[str, tuple[float, float]]]
     #: Options by name of a size.
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]]
-    #: Names and defaults of what :meth:`sample` takes.
-    knobs: ClassVar[Mapping[str, Any]]
+    #: What :meth:`sample` takes.
+    choices: ClassVar[tuple[Knob, ...]]
 
     initialized: Tensor
     null: nn.Parameter
@@ -139,6 +140,10 @@ class VectorTranslator(Translator):
             losses["class"] = -self.atoms.log_probability(embedded).gather(1, index.unsqueeze(1)).squeeze(1)
         return losses
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """The :attr:`choices`; there is no guidance where training dropped no conditions."""
+        return tuple(knob for knob in self.choices if self.config["dropout"] or knob.name != "guidance_scale")
+
     def sample(
         self,
         condition: Representation,
@@ -154,7 +159,7 @@ class VectorTranslator(Translator):
             generator: source of randomness, read row by row.
             temperature: standard deviation of the noise from which a sample begins, and of the atoms' distribution
                 its usual temperature.
-            **knobs: see :attr:`knobs`; ``guidance_scale`` is w in ``w f(x, c) + (1 - w) f(x)``, 1 for no guidance.
+            **knobs: see :attr:`choices`; ``guidance_scale`` is w in ``w f(x, c) + (1 - w) f(x)``, 1 for no guidance.
 
         Raises:
             InputError: a knob is unknown or out of range.
@@ -173,8 +178,8 @@ class VectorTranslator(Translator):
         return self._join(self._draw(start, embedded, index, condition, chosen), index)
 
     def _chosen(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
-        check_known(knobs, self.knobs, self.name, "knob")
-        chosen = {**self.knobs, **knobs}
+        check_known(knobs, [knob.name for knob in self.choices], self.name, "knob")
+        chosen = {**{knob.name: knob.default for knob in self.choices}, **knobs}
         check_range("guidance_scale", chosen["guidance_scale"], 0)
         if chosen["guidance_scale"] != 1 and not self.config["dropout"]:
             raise InputError(f"This {self.name} was trained without dropout, so guidance_scale must stay 1.")

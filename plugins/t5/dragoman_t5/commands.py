@@ -1,4 +1,4 @@
-"""``dragoman encode``: a file of captions to shards of representations."""
+"""``dragoman pre-encode``: a file of captions to shards of representations."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-__all__ = ["encode"]
+__all__ = ["pre_encode"]
 
 DTYPES = ("float16", "bfloat16", "float32")
 
 
-@click.command()
+@click.command("pre-encode")
 @click.argument("source")
 @click.argument("captions", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--dtype", type=click.Choice(DTYPES), default="float16", show_default=True, help="Type of stored values.")
 @click.option("--device", help="Where the expert computes.")
-def encode(source: str, captions: Path, out: Path, dtype: str, device: str | None) -> None:
+def pre_encode(source: str, captions: Path, out: Path, dtype: str, device: str | None) -> None:
     """Encode CAPTIONS, one per line, by SOURCE into the folder OUT.
 
     SOURCE is an expert that reads text, as t5:tokens or t5=google/t5-v1_1-xxl:tokens. A run that was stopped goes on

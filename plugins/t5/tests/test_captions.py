@@ -8,7 +8,7 @@ from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.representation import Tokens, concatenate
 from dragoman_t5.captions import CaptionStore, encode_captions, read_captions
-from dragoman_t5.commands import encode
+from dragoman_t5.commands import pre_encode
 from dragoman_t5.expert import T5
 
 CAPTIONS = ["a red bag", "shoe", "a very very long blue striped shoe", "red shoe", "a red bag", "blue bag", "sleeves"]
@@ -143,7 +143,7 @@ def test_files_without_captions_are_refused(content, message, tmp_path):
 def test_the_command_encodes_a_file(tmp_path, folder, expert):
     (tmp_path / "captions.txt").write_text("\n".join(CAPTIONS))
     arguments = [f"t5={folder}:tokens", str(tmp_path / "captions.txt"), str(tmp_path / "out"), "--dtype", "bfloat16"]
-    result = CliRunner().invoke(encode, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(pre_encode, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert "7 captions in" in result.output
     assert json.loads((tmp_path / "out" / "captions.json").read_text())["dtype"] == "bfloat16"

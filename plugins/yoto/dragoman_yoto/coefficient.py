@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dragoman.errors import InputError
+from dragoman.knobs import Knob
 
 __all__ = ["Coefficient"]
 
 LOG_UNIFORM, UNIFORM = "log-uniform", "uniform"
-#: Knobs written with a few digits may miss the end of a range by their rounding.
-_SLACK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -95,20 +93,8 @@ class Coefficient:
             return 2 * (values - self.low) / (self.high - self.low) - 1
         return 2 * torch.log(values / self.low) / math.log(self.high / self.low) - 1
 
-    def checked(self, value: float) -> float:
-        """A factor that a user chose.
-
-        Raises:
-            InputError: it is outside of the range on which the network was trained.
-        """
-        if not self.low * (1 - _SLACK) <= value <= self.high * (1 + _SLACK):
-            raise InputError(
-                f"The knob {self.name} goes from {self.low:g} to {self.high:g}, so it cannot be {value:g}."
-            )
-        return min(max(value, self.low), self.high)
-
-    def describe(self) -> dict[str, Any]:
-        """The knob as JSON-ready data: ``name``, ``loss``, ``low``, ``high``, ``default``, ``scale``."""
+    def as_knob(self) -> Knob:
+        """The coefficient as users see it."""
         scale = "log" if self.distribution == LOG_UNIFORM else "linear"
-        entries = {"name": self.name, "loss": self.loss, "low": self.low, "high": self.high}
-        return {**entries, "default": self.usual, "scale": scale}
+        summary = f"weight of the loss {self.loss}"
+        return Knob(self.name, self.usual, self.low, self.high, scale=scale, summary=summary)

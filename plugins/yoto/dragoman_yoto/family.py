@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from dragoman.errors import InputError, TrainingError
+from dragoman.knobs import Knob, check_knobs
 from dragoman.training.method import Losses
 from dragoman_yoto.coefficient import Coefficient
 
-__all__ = ["NORMALISATIONS", "LossFamily", "parse_knobs"]
+__all__ = ["NORMALISATIONS", "LossFamily"]
 
 #: What the coefficients of a sample are divided by: nothing, their geometric mean, or their sum.
 NORMALISATIONS = ("none", "geometric", "sum")
@@ -89,17 +90,13 @@ class LossFamily:
         Raises:
             InputError: there is no such knob, or the value is outside of its range.
         """
-        knobs = dict(knobs or {})
-        unknown = sorted(set(knobs) - {one.name for one in self.varying})
-        if unknown:
-            known = ", ".join(one.name for one in self.varying) or "none"
-            raise InputError(f"There is no knob {unknown[0]!r}; the knobs are {known}.")
-        chosen = [one.checked(knobs[one.name]) if one.name in knobs else one.usual for one in self.coefficients]
+        given = check_knobs(knobs or {}, self.knobs(), "This model")
+        chosen = [float(given.get(one.name, one.usual)) for one in self.coefficients]
         return torch.tensor([chosen], dtype=torch.float64)
 
-    def knobs(self) -> list[dict[str, Any]]:
+    def knobs(self) -> tuple[Knob, ...]:
         """The knobs for people and manifests: names, ranges, defaults and scales."""
-        return [one.describe() for one in self.varying]
+        return tuple(one.as_knob() for one in self.varying)
 
     def to_dict(self) -> dict[str, Any]:
         """The family as JSON-ready data."""
@@ -117,25 +114,6 @@ class LossFamily:
             return cls(tuple(Coefficient(**one) for one in data["coefficients"]), **rest)
         except (KeyError, TypeError) as error:
             raise InputError(f"This does not describe a loss family: {error}.") from error
-
-
-def parse_knobs(texts: Sequence[str]) -> dict[str, float]:
-    """``["beta=4"]``, as on the command line, to ``{"beta": 4.0}``.
-
-    Raises:
-        InputError: a text is not of the form ``NAME=NUMBER``, or a name comes twice.
-    """
-    knobs: dict[str, float] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            number = float(value)
-        except ValueError as error:
-            raise InputError(f"A knob is written NAME=NUMBER, as in beta=4, not {text!r}.") from error
-        if name in knobs:
-            raise InputError(f"The knob {name} was given twice.")
-        knobs[name] = number
-    return knobs
 
 
 def _times(name: str, loss: Tensor, factor: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dragoman.atomic import replacing
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.expert import Expert
+from dragoman.knobs import Knob, check_knobs
 from dragoman.pixels import check_images
 from dragoman.ports import Port
 from dragoman.representation import Representation, randn_rows
@@ -79,7 +80,7 @@ class BetaVAE(Expert):
         """
         folder, holder = Path(folder), self.conditioned or self.network
         weights = save({name: value.cpu().contiguous() for name, value in holder.state_dict().items()})
-        config = json.dumps({**self.config, "knobs": self.knobs()}, indent=2) + "\n"
+        config = json.dumps({**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}, indent=2) + "\n"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in (("model.safetensors", weights), ("config.json", config.encode())):
@@ -88,9 +89,9 @@ class BetaVAE(Expert):
         except OSError as error:
             raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
 
-    def knobs(self) -> list[dict[str, Any]]:
+    def knobs(self) -> tuple[Knob, ...]:
         """``beta`` with its range and default, or nothing."""
-        return self.conditioned.family.knobs() if self.conditioned else []
+        return self.conditioned.family.knobs() if self.conditioned else ()
 
     def encode(
         self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: float
@@ -131,8 +132,7 @@ class BetaVAE(Expert):
 
     def _with(self, knobs: Mapping[str, float], work: Any, given: Tensor) -> Any:
         if self.conditioned is None:
-            if knobs:
-                raise InputError(f"This autoencoder was trained for one beta, and has no knob {next(iter(knobs))!r}.")
+            check_knobs(knobs, (), "This autoencoder, trained for one beta,")
             return work(given)
         with self.conditioned.using(self.conditioned.family.values(knobs)):
             return work(given)

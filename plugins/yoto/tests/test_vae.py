@@ -101,7 +101,7 @@ def test_the_knob_changes_what_is_made(expert):
 def test_what_cannot_be_is_refused(expert, tmp_path):
     latent, plain = torch.zeros(1, 4), BetaVAE(SIZES, network_of(SIZES))
     for call, kind, message in (
-        (lambda: expert.decode(latent, "latent", beta=1000.0), InputError, "beta goes from 0.1 to 100"),
+        (lambda: expert.decode(latent, "latent", beta=1000.0), InputError, "beta takes 0.1 to 100"),
         (lambda: expert.decode(latent, "latent", gamma=1.0), InputError, "no knob 'gamma'"),
         (lambda: expert.decode(torch.zeros(1, 5), "latent"), InputError, r"\[B, 4\]"),
         (lambda: expert.encode(torch.zeros(1, 1, 9, 8), "latent"), InputError, r"not \[1, 9, 8\]"),
