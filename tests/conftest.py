@@ -36,7 +36,7 @@ def make_zoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeZoo]:
         for entry in modules:
             module, plugin = entry if isinstance(entry, tuple) else (entry, _plugin_of(entry))
             found.add(module, plugin)
-        monkeypatch.setattr(plugins, "discover", lambda: found)
+        monkeypatch.setattr(plugins, "discover", lambda **_: found)
         plugins.zoo.cache_clear()
         return found
 

@@ -6,21 +6,39 @@ import base64
 import hashlib
 import os
 import subprocess
+import sys
 import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from shutil import which
 
 TIMEOUT = 600
 #: An installer that works offline: nothing is fetched, and projects are built with what is installed here.
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
+OFFLINE = {
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_DEPS": "1",
+    "PIP_NO_BUILD_ISOLATION": "0",
+    "PIP_QUIET": "1",
+    "UV_OFFLINE": "1",
+    "UV_NO_BUILD_ISOLATION": "1",
+    "UV_LINK_MODE": "copy",
+}
+
+
+#: Where programs are found that are installed here, such as uv, though this environment is not activated.
+PATH = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 
 class Environment:
-    """A virtual environment beside the one that runs the tests, made in a moment."""
+    """A virtual environment beside the one that runs the tests, made in a moment by ``venv`` or ``uv``."""
 
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder, with_pip=False, symlinks=True)
+    def __init__(self, folder: Path, maker: str = "venv") -> None:
+        if maker == "uv":
+            uv = which("uv", path=PATH)
+            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=TIMEOUT)
+        else:
+            venv.create(folder, with_pip=False, symlinks=True)
         self.folder, self.python = folder, folder / "bin" / "python"
         ours = sysconfig.get_path("purelib")
         theirs = next(folder.glob("lib/python*/site-packages"))
@@ -30,7 +48,7 @@ class Environment:
         """Run a Python module with arguments."""
         return subprocess.run(
             [self.python, "-m", *map(str, arguments)],
-            env={**os.environ, **OFFLINE, "OMP_NUM_THREADS": "1", **variables},
+            env={**os.environ, **OFFLINE, "OMP_NUM_THREADS": "1", "PATH": PATH, **variables},
             cwd=cwd,
             capture_output=True,
             text=True,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import sysconfig
+from shutil import which
 
 import pytest
 
@@ -14,16 +16,20 @@ from dragoman.errors import PluginError
 from dragoman.plugins import discover
 from dragoman.ports import Port
 from dragoman.requirement import fits, requirement_of
-from fresh import Environment, wheel
+from dragoman.scaffold import render
+from fresh import PATH, Environment, wheel
 from plugin_fixtures import dragoman, install, offering
 
 HOOK = "from dragoman import CriticCard, ExpertCard, hookimpl\n@hookimpl\n"
+UNSTOPPABLE = "import time\nwhile True:\n    try: time.sleep(9)\n    except BaseException: pass\n"
 FOREVER = "import time\nwhile True:\n    try: time.sleep(9)\n    except Exception: pass\n"
 #: Source of the module, versions of Dragoman it asks for, state, and a word of the reason.
 BROKEN = {
     "import-error": ("import not_installed_anywhere", "", "broken", "ModuleNotFoundError"),
     "syntax-error": ("def (", "", "broken", "SyntaxError"),
     "takes-for-ever": (FOREVER, "", "broken", "more than 1 seconds"),
+    "unstoppable": (UNSTOPPABLE, "", "broken", "does not let itself be interrupted"),
+    "ends-all": ("import os\nos._exit(0)", "", "broken", "ends the process"),
     "wrong-signature": (HOOK + "def register_experts(register, colour): pass", "", "incompatible", "colour"),
     "unknown-hook": (HOOK + "def register_unicorns(register): pass", "", "incompatible", "register_unicorns"),
     "hook-raises": (HOOK + "def register_experts(register): 1 / 0", "", "broken", "ZeroDivisionError"),
@@ -34,54 +40,100 @@ BROKEN = {
 }
 
 
+#: Those that stop whatever loads the zoo, until they are disabled.
+DEADLY = {"unstoppable", "ends-all"}
+#: What a card can promise in vain: a word in its file and another one, the file, and what is said when it is used.
+LIES = {
+    "port": ("__init__", 'Port("pooled"', 'Port("summary"', "liar has no port 'summary'; its ports are pooled"),
+    "shape": ("expert", "torch.stack(rows)", "torch.stack(rows)[:, 1:]", "has shape [7] for each sample, but its port"),
+    "modality": ("expert", "torch.stack(rows)", '["text"]', "is no vector, as its port says"),
+}
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> Environment:
     return Environment(tmp_path_factory.mktemp("environment") / "venv")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+def states(environment: Environment, **variables: str) -> dict[str, dict[str, str]]:
+    ran = environment.dragoman("plugins", "--json", **variables)
+    assert ran.returncode == 0, ran.stderr
+    return {row["name"]: row for row in json.loads(ran.stdout)}
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_whatever_is_broken_nothing_else_is_and_it_can_be_uninstalled(case, environment, tmp_path):
     source, requires, state, word = BROKEN[case]
     assert environment.dragoman("install", wheel(tmp_path, f"x-{case}", source, requires=requires)).returncode == 0
     limit = {"DRAGOMAN_PLUGIN_SECONDS": "1"}
-    plugins = {row["name"]: row for row in json.loads(environment.dragoman("plugins", "--json", **limit).stdout)}
-    assert plugins[f"x-{case}"]["state"] == state
+    plugins = states(environment, **limit)
+    assert (plugins[f"x-{case}"]["state"], plugins["biggan"]["state"]) == (state, "ok")
     assert word in plugins[f"x-{case}"]["reason"]
-    assert plugins["biggan"]["state"] == "ok"
+    if case in DEADLY:
+        assert environment.dragoman("disable", f"x-{case}").returncode == 0
     listed = environment.dragoman("experts", **limit)
     assert (listed.returncode, "biggan" in listed.stdout) == (0, True)
     assert environment.dragoman("--help").returncode == 0
     gone = environment.dragoman("uninstall", f"x-{case}")
     assert (gone.returncode, gone.stdout) == (0, "")
-    left = {row["name"]: row["state"] for row in json.loads(environment.dragoman("plugins", "--json").stdout)}
-    assert (f"x-{case}" in left, left["bert"]) == (False, "ok")
+    left = states(environment)
+    assert (f"x-{case}" in left, left["bert"]["state"]) == (False, "ok")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_frozen_list_installs_again_and_switches_survive(environment, tmp_path):
+@pytest.mark.parametrize("lie", LIES)
+def test_a_card_that_lies_is_found_out_by_its_tests_and_when_it_is_used(lie, environment, tmp_path):
+    file, true, false, said = LIES[lie]
+    folder = tmp_path / "dragoman-liar"
+    render("liar", "expert", folder)
+    path = folder / "dragoman_liar" / f"{file}.py"
+    path.write_text(path.read_text().replace(true, false))
+    assert environment.dragoman("install", folder).returncode == 0
+    tested = environment.run("pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
+    assert (tested.returncode, re.search(r"test_conformance\[(ports|shapes)\]", tested.stdout) is not None) == (1, True)
+    write = (
+        "import sys; sys.path[:0] = ['tests']; import pathlib, test_expert as t; t.write_checkpoint(pathlib.Path('w'))"
+    )
+    (tmp_path / "write.py").write_text(write)
+    assert environment.run("write", cwd=folder, PYTHONPATH=str(tmp_path)).returncode == 0
+    port = "summary" if lie == "port" else "pooled"
+    recipe = ["--from", f"liar={folder / 'w'}:{port}", "--to", "biggan-fashion", "--steps", 1, "--count", 8]
+    used = environment.dragoman("fuse", *recipe, "--device", "cpu", "--out", tmp_path / "run")
+    assert (used.returncode, "Traceback" in used.stderr) == (1, False), used.stderr
+    assert said.lower() in used.stderr.lower()
+    assert states(environment)["bert"]["state"] == "ok"
+    assert environment.dragoman("uninstall", "liar").returncode == 0
+
+
+@pytest.mark.parametrize("maker", ["pip", "uv"])
+def test_a_frozen_list_installs_again_and_switches_survive(maker, environment, tmp_path):
+    """By pip where venv made the environment, and by uv where uv did."""
+    if maker == "uv":
+        if which("uv", path=PATH) is None:
+            pytest.skip("uv is not installed")
+        environment = Environment(tmp_path / "venv", maker="uv")
     path = wheel(tmp_path, "x-listed", offering("listed"))
-    assert environment.dragoman("install", path).returncode == 0
+    installed = environment.dragoman("install", path)
+    assert installed.returncode == 0, installed.stderr
+    site = next(environment.folder.glob("lib/python*/site-packages"))
+    assert (site / "x_listed-1.0.dist-info" / "INSTALLER").read_text().strip() == maker
     frozen = environment.dragoman("plugins", "freeze").stdout
     mine = [line for line in frozen.splitlines() if "x-listed" in line]
     assert mine == [f"x-listed @ {path.as_uri()}"]
     assert environment.dragoman("disable", "x-listed").returncode == 0
-    rows = json.loads(environment.dragoman("plugins", "--json").stdout)
-    assert [row["state"] for row in rows if row["name"] == "x-listed"] == ["disabled"]
+    assert states(environment)["x-listed"]["state"] == "disabled"
     assert "listed" not in environment.dragoman("experts").stdout
     assert environment.dragoman("enable", "x-listed").returncode == 0
     assert "listed" in environment.dragoman("experts").stdout
-    environment.dragoman("uninstall", "x-listed")
+    assert environment.dragoman("uninstall", "x-listed").returncode == 0
+    assert "x-listed" not in states(environment)
     (tmp_path / "plugins.txt").write_text(mine[0])
     assert environment.dragoman("install", "-r", tmp_path / "plugins.txt").returncode == 0
     assert "listed" in environment.dragoman("experts").stdout
-    environment.dragoman("uninstall", "x-listed")
+    assert environment.dragoman("uninstall", "x-listed").returncode == 0
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_an_installer_that_fails_is_one_sentence(environment):
     failed = environment.dragoman("install", "no-such-distribution-anywhere")
     assert failed.returncode == 1
@@ -97,7 +149,7 @@ def test_recovery_imports_no_plugin(tmp_path):
         ran = dragoman(*command.split(), site=tmp_path)
         assert "Traceback" not in ran.stderr
         assert not (tmp_path / "imported").exists(), command
-    dragoman("plugins", site=tmp_path)
+    dragoman("experts", site=tmp_path)
     assert (tmp_path / "imported").exists()
 
 

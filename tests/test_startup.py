@@ -55,6 +55,13 @@ def test_listings_import_cards_only(listing, flags):
     assert not modules & HEAVY
 
 
+@pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"], ["plugins", "freeze"]])
+def test_the_state_of_plugins_is_told_without_importing_one(arguments):
+    modules = modules_of(COUNT, *arguments)
+    assert "pluggy" not in modules
+    assert not [name for name in modules if name.startswith("dragoman_")]
+
+
 def test_showing_a_card_imports_cards_only():
     modules = modules_of(COUNT, "show", "paired")
     assert len(modules) <= 220

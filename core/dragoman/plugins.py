@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from dragoman.switches import disabled_by
 if TYPE_CHECKING:
     import pluggy
 
-__all__ = ["Catalogue", "Offer", "Plugin", "Zoo", "discover", "zoo"]
+__all__ = ["Catalogue", "Offer", "Plugin", "Zoo", "discover", "plugin_seconds", "zoo"]
 
 ENTRY_POINT_GROUP = "dragoman"
 #: Seconds that a plugin's module may take to import, and each of its hooks; ``DRAGOMAN_PLUGIN_SECONDS`` is another.
@@ -78,15 +78,16 @@ class Zoo:
                 plugin.mark("conflict", " ".join(reasons[id(plugin)]))
 
 
-def discover(path: Sequence[str] | None = None) -> Zoo:
+def discover(path: Sequence[str] | None = None, veto: Callable[[EntryPoint], str] = lambda entry: "") -> Zoo:
     """Read the entry points and build the zoo. Plugins that are switched off are not imported.
 
     Args:
         path: folders that are searched for installed distributions, instead of ``sys.path``.
+        veto: asked before a plugin is imported; unless it answers ``""``, the plugin is broken for that reason.
     """
     found = Zoo()
     for entry in entry_points(ENTRY_POINT_GROUP, path):
-        _load(entry, found)
+        _load(entry, found, veto)
     return found
 
 
@@ -100,7 +101,7 @@ def zoo() -> Zoo:
 def _contained(plugin: Plugin, what: str) -> Iterator[None]:
     """Turn anything a plugin raises into its state, ``SystemExit`` too; only the user's interrupt passes."""
     try:
-        with redirect_stdout(sys.stderr), limited(_seconds()):
+        with redirect_stdout(sys.stderr), limited(plugin_seconds()):
             yield
     except KeyboardInterrupt:
         raise
@@ -108,16 +109,19 @@ def _contained(plugin: Plugin, what: str) -> Iterator[None]:
         plugin.mark("broken", f"{what}: it takes {error}")
     except BaseException as error:
         plugin.mark("broken", f"{what}: {_one_line(error)}")
+        if os.environ.get("DRAGOMAN_DEBUG"):
+            sys.excepthook(type(error), error, error.__traceback__)
 
 
-def _seconds() -> float:
+def plugin_seconds() -> float:
+    """The limit for a plugin's module to be imported, and for each of its hooks."""
     try:
         return float(os.environ.get("DRAGOMAN_PLUGIN_SECONDS", "")) or PLUGIN_SECONDS
     except ValueError:
         return PLUGIN_SECONDS
 
 
-def _load(entry: EntryPoint, found: Zoo) -> None:
+def _load(entry: EntryPoint, found: Zoo, veto: Callable[[EntryPoint], str]) -> None:
     plugin = Plugin(entry.name, entry.distribution, entry.version)
     module: object = None
     wanted = requirement_of(entry.metadata("METADATA"))
@@ -125,6 +129,8 @@ def _load(entry: EntryPoint, found: Zoo) -> None:
         plugin.mark("disabled", f"switched off by {switch}")
     elif not fits(__version__, wanted):
         plugin.mark("incompatible", f"needs dragoman{wanted}; this is {__version__}")
+    elif reason := veto(entry):
+        plugin.mark("broken", reason)
     else:
         with _contained(plugin, f"{entry.value} does not import"):
             module = entry.load()

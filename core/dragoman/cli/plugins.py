@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from dragoman.cli.listing import as_json_option, echo_json, echo_table
-from dragoman.plugins import zoo
+from dragoman.inspection import inspect
 
 __all__ = ["plugins"]
 
@@ -23,7 +23,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    found = zoo().plugins
+    found = inspect()
     rows = [
         (plugin.name, plugin.distribution, plugin.version, plugin.state, plugin.reason or ", ".join(plugin.offers))
         for plugin in found

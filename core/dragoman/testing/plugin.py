@@ -31,7 +31,7 @@ def dragoman_zoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Zoo]
         for module in modules:
             name = module.__name__.removeprefix("dragoman_")
             found.add(module, Plugin(name, module.__name__.replace("_", "-"), "0"))
-        monkeypatch.setattr(plugins, "discover", lambda: found)
+        monkeypatch.setattr(plugins, "discover", lambda **_: found)
         plugins.zoo.cache_clear()
         return found
 
