@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dragoman.cards import ExpertCard
 from dragoman.errors import InputError, PortError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from dragoman.expert import Expert
+    from dragoman.representation import Representation
 
 __all__ = ["Endpoint", "EndpointSpec", "load_expert"]
 
@@ -95,6 +96,30 @@ class Endpoint:
         """
         expert = load_expert(spec.expert, spec.address, device=device)
         return cls(spec.expert, expert, _port_of(expert, spec, giving))
+
+    def encode(self, inputs: Any) -> Representation:
+        """What the expert gives at the port.
+
+        Raises:
+            PortError: it is not what the port says.
+        """
+        given = self.expert.encode(inputs, self.port.name)
+        self.check(given)
+        return given
+
+    def check(self, batch: Representation) -> None:
+        """Raise unless what the expert gave is what the port says.
+
+        Raises:
+            PortError: it is not.
+        """
+        from dragoman.representation import mismatch
+
+        if wrong := mismatch(batch, self.port):
+            raise PortError(
+                f"The expert {self.name!r} breaks its promise: what it gives at {self.port.name} {wrong}; "
+                "tell whoever wrote its plugin."
+            )
 
 
 def load_expert(name: str, address: str = "", *, device: str | torch.device | None = None) -> Expert:

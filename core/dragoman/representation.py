@@ -8,7 +8,9 @@ from typing import NamedTuple, TypeAlias, cast
 import torch
 from torch import Tensor
 
-__all__ = ["Representation", "Tokens", "concatenate", "length", "randn_rows", "repeat_rows", "select"]
+from dragoman.ports import Port
+
+__all__ = ["Representation", "Tokens", "concatenate", "length", "mismatch", "randn_rows", "repeat_rows", "select"]
 
 
 class Tokens(NamedTuple):
@@ -57,6 +59,28 @@ def concatenate(batches: Sequence[Representation]) -> Representation:
     if isinstance(first, Tokens):
         return _concatenate_tokens(cast("Sequence[Tokens]", batches))
     return torch.cat(list(cast("Sequence[Tensor]", batches)))
+
+
+def mismatch(batch: object, port: Port) -> str:
+    """What a batch is or has that its port does not say, as the end of a sentence that begins with it; ``""`` if not.
+
+    >>> mismatch(torch.zeros(2, 9), Port("pooled", "vector", (8,)))
+    'has shape [9] for each sample, but its port says [8]'
+    """
+    if port.modality == "text":
+        is_texts = isinstance(batch, list) and all(isinstance(text, str) for text in batch)
+        return "" if is_texts else "is no list of str"
+    values = batch.values if isinstance(batch, Tokens) else batch
+    if isinstance(batch, Tokens) != (port.modality == "tokens") or not isinstance(values, Tensor):
+        return f"is no {port.modality}, as its port says"
+    found = list(values.shape[1:])
+    if len(found) != len(port.shape) or any(
+        size != said for size, said in zip(found, port.shape, strict=True) if not isinstance(said, str)
+    ):
+        return f"has shape {found} for each sample, but its port says {list(port.shape)}"
+    if str(values.dtype) != f"torch.{port.dtype}":
+        return f"is {values.dtype}, but its port says {port.dtype}"
+    return ""
 
 
 def randn_rows(rows: int, size: int, generator: torch.Generator | None) -> Tensor:

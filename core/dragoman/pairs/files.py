@@ -107,7 +107,7 @@ def _encode_parts(parts: Iterable[Any], count: int, size: int, source: Endpoint)
     encoded: list[Representation] = []
     with progress("encoding pairs", count) as shown, torch.no_grad():
         for number, part in enumerate(parts, start=1):
-            encoded.append(_on_cpu(source.expert.encode(part, source.port.name)))
+            encoded.append(_on_cpu(source.encode(part)))
             shown.update(min(count, number * size))
     return concatenate(encoded)
 

@@ -47,7 +47,7 @@ class GeneratedPairs:
             choose from: with a captioner that declines doubtful images, the pairs are both clear and varied.
 
     Raises:
-        PortError: the captioner has no such port.
+        PortError: the captioner has no such port, or the source does not give what its port says.
         InputError: the source does not read text.
     """
 
@@ -60,7 +60,9 @@ class GeneratedPairs:
         if CAPTION_PORT not in self.captioner.ports:
             raise PortError(f"{type(self.captioner).__name__} has no port 'caption', so it cannot caption images.")
         try:
-            self.source.expert.encode(["a text"], self.source.port.name)
+            self.source.encode(["a text"])
+        except PortError:
+            raise
         except Exception as error:  # an expert of images fails on texts with anything
             raise InputError(
                 f"{self.source.name!r} does not encode texts ({error}), but generated pairs are captions; "
@@ -98,7 +100,9 @@ class GeneratedPairs:
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:
         # Not every generator has the knob.
         knobs = {} if self.spread == 1 else {"spread": self.spread}
-        return self.target.expert.draw(self.target.port.name, count, generator=generator, **knobs)
+        drawn = self.target.expert.draw(self.target.port.name, count, generator=generator, **knobs)
+        self.target.check(drawn)
+        return drawn
 
     def _caption(
         self, target: Tensor, before: int, generator: torch.Generator, progress: Callable[[int], None] | None

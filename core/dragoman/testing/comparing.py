@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,17 +51,14 @@ def require_equal(found: Representation, expected: Representation, what: str, *,
 
 def check_representation(batch: Representation, port: Port, count: int, what: str) -> None:
     """Fail unless a batch is what a port says: modality, number of samples, shape, type, and finite."""
-    from dragoman.representation import Tokens
+    from dragoman.representation import Tokens, length, mismatch
 
-    if port.modality == "text":
-        require(isinstance(batch, list) and all(isinstance(text, str) for text in batch), f"{what} is no list of str")
-        require(len(batch) == count, f"{what} has {len(batch)} texts for {count} inputs")
+    wrong = mismatch(batch, port)
+    require(not wrong, f"{what} {wrong}")
+    require(length(batch) == count, f"{what} has {length(batch)} samples for {count} inputs")
+    if isinstance(batch, list):
         return
-    require(isinstance(batch, Tokens) == (port.modality == "tokens"), f"{what} is no {port.modality}, as its port says")
     values: Any = batch.values if isinstance(batch, Tokens) else batch
-    require(len(values) == count, f"{what} has {len(values)} samples for {count} inputs")
-    _check_sizes(tuple(values.shape[1:]), port, what)
-    require(str(values.dtype) == f"torch.{port.dtype}", f"{what} is {values.dtype}, but its port says {port.dtype}")
     require(values.isfinite().all(), f"{what} has values that are not finite")
     if isinstance(batch, Tokens):
         require(str(batch.mask.dtype) == "torch.bool", f"the mask of {what} is {batch.mask.dtype}, not bool")
@@ -98,13 +95,6 @@ def global_generator_untouched(what: str) -> Iterator[None]:
     yield
     unchanged = torch.equal(before, torch.get_rng_state())
     require(unchanged, f"{what} draws from torch's global generator; draw from the one that is passed")
-
-
-def _check_sizes(found: Sequence[int], port: Port, what: str) -> None:
-    fits = len(found) == len(port.shape) and all(
-        isinstance(size, str) or size == number for number, size in zip(found, port.shape, strict=True)
-    )
-    require(fits, f"{what} has shape {list(found)} for each sample, but its port says {list(port.shape)}")
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
