@@ -18,8 +18,6 @@ from dragoman.scaffold import KINDS, render
 from fresh import Environment
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_installed_passes_its_own_tests_and_is_uninstalled(kind, tmp_path):
     environment = Environment(tmp_path / "venv")
