@@ -46,7 +46,7 @@ def subject(tmp_path):
             module.SoundExpert({"model_type": NAMES[kind], "width": 8}).save_pretrained(tmp_path)
             return experts.Subject(offer, tmp_path, None, {})
         if kind == "translator":
-            return translators.Subject(offer, None, None, {})
+            return translators.Subject(offer, None, None, offer.card.load().build, True)
         if kind == "critic":
             return critics.Subject(offer, "", None, None)
         translator = translators.PORTS["vector"]
@@ -111,7 +111,8 @@ FAULTS = {
     "other-loss": ("critic", "losses", lambda losses: {"other": losses["blur"]}, "losses", "promises the loss"),
     "detached": ("critic", "losses", of_one_loss(torch.Tensor.detach), "gradient", "no gradient"),
     "relative": ("critic", "losses", of_one_loss(lambda loss: loss - loss.mean()), "batch", "alone and in"),
-    "mean-nll": ("translator", "losses", of_one_loss(lambda x: x.mean().expand(len(x))), "losses", "alone and in"),
+    "mean-nll": ("translator", "losses", of_one_loss(lambda x: x.mean().expand(len(x))), "losses", "beside others"),
+    "shared-nll": ("translator", "losses", of_one_loss(lambda x: x / len(x)), "losses", "alone"),
     "no-draw": ("translator", "sample", torch.zeros_like, "sampling", "every seed"),
     "draws-globally": ("translator", "sample", global_noise, "sampling", "global generator"),
     "narrow-sample": ("translator", "sample", lambda rows: rows[:, 1:], "sampling", r"\[3, 5\], not \[3, 6\]"),

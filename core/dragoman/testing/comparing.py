@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_losses",
     "check_representation",
+    "equal",
     "equal_states",
     "global_generator_untouched",
     "require",
@@ -47,6 +48,12 @@ def require_equal(found: Representation, expected: Representation, what: str, *,
     require(len(ours) == len(theirs), f"{what}: {len(ours)} samples are not {len(theirs)}")
     for row, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         require(_same(one, other, tolerance), f"{what}: sample {row} differs{_by(one, other)}")
+
+
+def equal(one: Representation, other: Representation) -> bool:
+    """Whether two batches have the same samples, bit for bit."""
+    ours, theirs = rows_of(one), rows_of(other)
+    return len(ours) == len(theirs) and all(_same(a, b, 0.0) for a, b in zip(ours, theirs, strict=True))
 
 
 def check_representation(batch: Representation, port: Port, count: int, what: str) -> None:

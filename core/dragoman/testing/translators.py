@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,18 +35,18 @@ ROWS, STEPS = 48, 12
 
 
 class Case:
-    """A translator between two ports, and pairs on which it was trained a little."""
+    """A translator between two ports, and pairs on which it was trained a little, if it learns at all."""
 
-    def __init__(self, kind: type[Translator], source: Port, target: Port, options: Mapping[str, Any]) -> None:
+    def __init__(self, build: Callable[[Port, Port], Translator], source: Port, target: Port, learns: bool) -> None:
         self.target, self.source = target, source
         samples = sample_of(target, ROWS)
         assert isinstance(samples, Tensor)
         self.samples, self.condition = samples, sample_of(source, ROWS)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.translator = kind.build(source, target, **options)
+            self.translator = build(source, target)
         self.translator.initialize(self.samples, self.condition)
-        self.course = [self._step(optimizer) for optimizer in [self._optimizer()] for _ in range(STEPS)]
+        self.course = [self._step(optimizer) for optimizer in [self._optimizer()] for _ in range(STEPS * learns)]
         self.translator.eval()
 
     def __str__(self) -> str:
@@ -62,11 +63,12 @@ class Case:
         optimizer.step()
         return float(total.detach())
 
-    def losses(self, rows: list[int]) -> object:
+    def losses(self, rows: list[int], seed: int = 4) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self.translator.losses(
-                self.samples[rows], select(self.condition, rows), generator=torch.Generator().manual_seed(4)
+            found = self.translator.losses(
+                self.samples[rows], select(self.condition, rows), generator=torch.Generator().manual_seed(seed)
             )
+        return check_losses(found, len(rows), f"losses() {self}")
 
     def sample(self, rows: list[int], seed: int = 0, translator: Translator | None = None) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -77,20 +79,27 @@ class Case:
 class Subject:
     """A translator under test, once for each form of condition."""
 
-    def __init__(self, offer: Offer[TranslatorCard], source: Port | None, target: Port | None, options: Any) -> None:
+    def __init__(
+        self,
+        offer: Offer[TranslatorCard],
+        source: Port | None,
+        target: Port | None,
+        build: Callable[[Port, Port], Translator],
+        learns: bool,
+        contrastive: Collection[str] = (),
+    ) -> None:
         self.offer, self.card = offer, offer.card
         self.sources = [source] if source else [PORTS[modality] for modality in self.card.takes]
         self.target = target or PORTS[self.card.gives[0]]
-        self.options = options
+        self.build, self.learns, self.contrastive = build, learns, contrastive
         self._cases: list[Case] = []
 
     @property
     def cases(self) -> Iterator[Case]:
         """The cases, built when a check first needs them."""
-        kind = self.card.load()
         for number, source in enumerate(self.sources):
             if number == len(self._cases):
-                self._cases.append(Case(kind, source, self.target, self.options))
+                self._cases.append(Case(self.build, source, self.target, self.learns))
             yield self._cases[number]
 
 
@@ -100,6 +109,8 @@ def translator_tests(
     source: Port | None = None,
     target: Port | None = None,
     options: Mapping[str, Any] | None = None,
+    build: Callable[[Port, Port], Translator] | None = None,
+    contrastive: Collection[str] = (),
     skip: Mapping[str, str] | None = None,
 ) -> Callable[..., None]:
     """The conformance tests of a translator; assign the result to a name that begins with ``test``.
@@ -109,11 +120,15 @@ def translator_tests(
         source: where the condition comes from; one small port for each modality that the card takes when omitted.
         target: where samples go; a small port of the first modality that the card gives when omitted.
         options: of :meth:`~dragoman.Translator.build`, such as sizes that train in seconds.
+        build: makes the translator instead, where ``build`` of its class cannot.
+        contrastive: names of losses that compare a sample with the others of its batch, and so depend on them.
         skip: names of checks that do not apply to this translator, and why.
     """
 
     def make(_: pytest.FixtureRequest) -> Subject:
-        return Subject(find_offer("translator", name), source, target, dict(options or {}))
+        offer, learns = find_offer("translator", name), "learning" not in (skip or {})
+        chosen = build or partial(offer.card.load().build, **(options or {}))
+        return Subject(offer, source, target, chosen, learns, contrastive)
 
     return suite(CHECKS, make, skip or {})
 
@@ -125,11 +140,16 @@ def check_the_card(subject: Subject) -> None:
 def check_the_losses(subject: Subject) -> None:
     for case in subject.cases:
         with global_generator_untouched(f"losses() {case}"):
-            together = check_losses(case.losses([0, 1, 2]), 3, f"losses() {case}")
-        first = check_losses(case.losses([0]), 1, f"losses() {case}")
-        for loss, value in first.items():
-            what = f"the loss {loss!r} {case}, alone and in a batch"
-            require_equal(value, together[loss][:1], what, tolerance=10 * TOLERANCE)
+            together, again = case.losses([0, 1, 2]), case.losses([0, 1, 2], seed=5)
+        others = case.losses([0, 3, 4])
+        for loss, value in together.items():
+            if loss in subject.contrastive:
+                continue
+            what = f"the loss {loss!r} {case} of one sample"
+            require_equal(others[loss][:1], value[:1], f"{what}, beside others", tolerance=10 * TOLERANCE)
+            # Losses that draw noise meet other noise in batches of another size.
+            if torch.equal(value, again[loss]):
+                require_equal(case.losses([0])[loss], value[:1], f"{what}, alone", tolerance=10 * TOLERANCE)
 
 
 def check_learning(subject: Subject) -> None:

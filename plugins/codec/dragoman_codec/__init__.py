@@ -24,6 +24,7 @@ CODEC = ExpertCard(
         Port("image", "image", (3, "height", "width"), normalisation="[0, 1]", summary="the output"),
     ),
     citation=_CITATION,
+    reads=("image",),
 )
 
 RATE_DISTORTION = MethodCard(

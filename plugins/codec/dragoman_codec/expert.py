@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from dragoman.errors import InputError, PackageError
+from dragoman.errors import InputError, PackageError, PortError
 from dragoman.expert import Expert
 from dragoman.knobs import Knob
 from dragoman.pixels import check_images, match_channels
@@ -135,14 +135,15 @@ class Codec(Expert):
         self._check_port(port)
         if not isinstance(representation, Tensor) or representation.ndim != 4:
             raise InputError(f"The codec decodes latents [B, {self.network.M}, h, w].")
-        images: Tensor = self.at(knobs).network.g_s(representation)
+        network = self.at(knobs).network
+        images: Tensor = network.g_s(representation.to(next(network.parameters())))
         return images.clamp(0, 1)
 
     @cached_property
     def fingerprint(self) -> int:
         """16 bits by which a stream knows its codec."""
         tensors = {**self.state_dict()}
-        content = b"".join(name.encode() + tensors[name].cpu().numpy().tobytes() for name in sorted(tensors))
+        content = b"".join(name.encode() + _bytes_of(tensors[name]) for name in sorted(tensors))
         return binascii.crc32(content) & 0xFFFF
 
     def _at(self, position: int) -> FixedCodec:
@@ -160,7 +161,11 @@ class Codec(Expert):
 
     def _check_port(self, port: str) -> None:
         if port != "latent":
-            raise InputError(f"The codec has its representation at the port latent, not {port!r}.")
+            raise PortError(f"The codec has its representation at the port latent, not {port!r}.")
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    return tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _conditioned(config: Mapping[str, Any], network: Hyperprior, tensors: Mapping[str, Tensor]) -> Conditioned | None:

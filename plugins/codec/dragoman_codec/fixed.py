@@ -108,7 +108,7 @@ class FixedCodec:
         y = self.network.g_a(_pad(images.to(weight)))
         means, _ = self.network.prior(self.network.entropy_bottleneck.round(self.network.side(y)))
         rounded: Tensor = (y - means).round() + means
-        return rounded
+        return rounded.float()
 
     def _analyse(self, image: Tensor) -> Symbols:
         y = self.network.g_a(self._on_device(image))

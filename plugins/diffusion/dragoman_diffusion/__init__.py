@@ -70,6 +70,7 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
             repo="pixels/3x64x64",
             checkpoints=("pixels/1x16x16", "pixels/1x32x32", "pixels/3x256x256", "pixels/3x1024x1024"),
             licence="apache-2.0",
+            reads=("image",),
         )
     )
 

@@ -37,5 +37,6 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
             summary="Hands texts on as they are, for translators that know names",
             ports=(Port("name", "text", gives=True),),
             licence="apache-2.0",
+            reads=("text",),
         )
     )

@@ -28,5 +28,6 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
             ),
             repo="minizoo/captioner-fashion",
             licence="apache-2.0",
+            reads=("image",),
         )
     )

@@ -25,12 +25,13 @@ class Guide(Captioner):
         return Classifier.describe(config)
 
     def encode(self, inputs: Tensor, port: str, *, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
-        """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits; gradients flow to the images."""
-        wanted = self.port(port).name
-        return self.network.features(inputs) if wanted == "features" else self.network(inputs)
+        """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits, float32; gradients flow to the images."""
+        network = self.network.features if self.port(port).name == "features" else self.network
+        answer: Tensor = network(inputs.to(self.network.head.weight))
+        return answer.float()
 
     def encode_many(self, inputs: Any, ports: Sequence[str]) -> dict[str, Representation]:
         """Several ports in one pass."""
-        features = self.network.features(inputs)
-        both = {"features": features, "logits": self.network.head(features)}
+        features = self.network.features(inputs.to(self.network.head.weight))
+        both = {"features": features.float(), "logits": self.network.head(features).float()}
         return {self.port(name).name: both[name] for name in ports}

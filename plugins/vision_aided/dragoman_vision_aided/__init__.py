@@ -14,7 +14,7 @@ VISION_AIDED = CriticCard(
     name="vision-aided",
     target="dragoman_vision_aided.critic:VisionAided",
     summary="Real or generated, by a small head on any vision expert's features (Kumari et al. 2022, arXiv:2112.09130)",
-    losses=("g_NAME", "NAME_real", "NAME_fake"),
+    losses=("g_vision-aided",),
 )
 
 

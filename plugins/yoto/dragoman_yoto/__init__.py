@@ -40,6 +40,7 @@ BETA_VAE = ExpertCard(
         Port("image", "image", ("channels", "size", "size"), normalisation="[0, 1]", summary="the output"),
     ),
     citation=_BETA_VAE,
+    reads=("image",),
 )
 
 

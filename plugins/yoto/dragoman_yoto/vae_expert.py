@@ -111,10 +111,10 @@ class BetaVAE(Expert):
         moments: tuple[Tensor, Tensor] = self._with(knobs, self.network.encode, images)
         mean, log_variance = moments
         if generator is None:
-            return mean
+            return mean.float()
         noise = randn_rows(len(mean), mean.shape[1], generator).to(mean)
         sample: Tensor = mean + (0.5 * log_variance).exp() * noise
-        return sample
+        return sample.float()
 
     def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
         """Latents ``[B, D]`` to images ``[B, C, S, S]`` in [0, 1]; ``beta`` is a knob."""
