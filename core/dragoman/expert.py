@@ -149,6 +149,13 @@ class Expert(nn.Module):
         """
         raise PortError(f"{type(self).__name__} does not decode; it has no port that takes.")
 
+    def remake(self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: Any) -> Tensor:
+        """Inputs through a port to outputs: what an autoencoder, a codec or a style network is for.
+
+        An expert whose :meth:`encode` has knobs as well overrides this.
+        """
+        return self.decode(self.encode(inputs, port, generator=generator), port, **knobs)
+
     def knobs(self) -> tuple[Knob, ...]:
         """What this checkpoint lets one choose in :meth:`decode`, and in :meth:`encode` where that takes it too."""
         return ()

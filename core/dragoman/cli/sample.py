@@ -1,18 +1,21 @@
-"""``dragoman sample``: prompts in, one labelled grid of pictures out."""
+"""``dragoman sample``: prompts or pictures in, one labelled grid of pictures out."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dragoman.cli.sweep import read_sweeps
 from dragoman.errors import InputError
 from dragoman.knobs import read_knobs, split_knobs
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 __all__ = ["sample"]
 
@@ -22,7 +25,7 @@ READABLE_SIDE = 96
 
 @click.command()
 @click.argument("model")
-@click.argument("prompts", metavar="PROMPT...", nargs=-1, required=True)
+@click.argument("prompts", metavar="[PROMPT]...", nargs=-1)
 @click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="Pictures per prompt.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option(
@@ -53,6 +56,13 @@ READABLE_SIDE = 96
     metavar="NAME=VALUE",
     help="One of the model's own choices, such as guidance_scale=4; may be repeated. A name it lacks lists them.",
 )
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=A,B,C",
+    help="A contact sheet over several values of a knob; given twice, the first goes down and the second across.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where it runs, such as cuda.")
 @click.option(
     "--out",
@@ -70,10 +80,19 @@ def sample(
     truncation: float,
     candidates: int,
     knobs: tuple[str, ...],
+    sweeps: tuple[str, ...],
     device: str,
     out: Path,
 ) -> None:
-    """Make pictures from each PROMPT with MODEL: a folder, or an address such as minizoo/text2fashion.
+    r"""Make pictures with MODEL: a folder, or an address such as minizoo/text2fashion.
+
+    Each PROMPT is a text. MODEL may also be an expert, NAME or NAME=ADDRESS: one that makes pictures anew takes files
+    of pictures as prompts, and a generator takes none.
+
+    \b
+    dragoman sample minizoo/text2fashion "a dark boot" --knob temperature=0.7
+    dragoman sample style photo.png --knob style.conv3=2 --out photo-in-style.png
+    dragoman sample style photo.png --sweep content=0.3,1,3 --sweep style.conv3=0.3,1,3
 
     Writes one grid with a row for each prompt and prints its path. The same seed gives the same pictures.
     """
@@ -81,22 +100,30 @@ def sample(
     folder = _prepared(out)
     import torch
 
-    from dragoman.fusion import load
+    from dragoman.making import ExpertMaker, open_maker
 
-    fusion = load(model, device=check_device(device))
-    chosen = read_knobs(pairs, fusion.knobs(), model)
+    maker = open_maker(model, check_device(device))
+    alone = isinstance(maker, ExpertMaker)
+    if not prompts and not alone:
+        raise click.UsageError("Missing argument 'PROMPT...': say what to make.")
+    chosen = read_knobs(pairs, maker.knobs(), model)
+    sheet = read_sweeps(sweeps, maker.knobs(), model)
+    fixed: dict[str, Any] = {"temperature": temperature, "truncation": truncation, "candidates": candidates}
+
+    def make(prompts: Sequence[str], count: int, setting: Mapping[str, Any]) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        return [*maker.sample(prompts, count, generator=generator, **fixed, knobs={**chosen, **setting})]
+
     started = time.perf_counter()
-    images = fusion.sample(
-        prompts,
-        count,
-        generator=torch.Generator().manual_seed(seed),
-        temperature=temperature,
-        truncation=truncation,
-        candidates=candidates,
-        knobs=chosen,
-    )
-    click.echo(f"{len(images)} pictures in {time.perf_counter() - started:.1f} s", err=True)
-    click.echo(_write(images.cpu(), prompts, folder, out))
+    if sheet is None:
+        pictures, rows = make(prompts, count, {}), prompts
+    else:
+        each = [[prompt] for prompt in prompts] or [[]]
+        pictures = [picture for one in each for setting in sheet.settings for picture in make(one, 1, setting)]
+        rows = tuple(f"{' '.join(one)} {row}".strip() for one in each for row in sheet.rows)
+    click.echo(f"{len(pictures)} pictures in {time.perf_counter() - started:.1f} s", err=True)
+    plain = alone and len(pictures) == 1
+    click.echo(_write([picture.cpu() for picture in pictures], rows, folder, out, plain=plain))
 
 
 def check_device(name: str) -> torch.device:
@@ -123,15 +150,29 @@ def _prepared(out: Path) -> Path | None:
     return out if is_folder else None
 
 
-def _write(images: torch.Tensor, prompts: tuple[str, ...], folder: Path | None, out: Path) -> Path:
-    from dragoman.images import grid, save_png, to_pil
+def _write(
+    pictures: list[torch.Tensor], rows: Sequence[str], folder: Path | None, out: Path, *, plain: bool = False
+) -> Path:
+    from dragoman.images import save_png, to_pil
 
-    per_prompt = len(images) // len(prompts)
+    per_row = len(pictures) // max(1, len(rows))
     target = out if folder is None else folder / "grid.png"
-    scale = max(1, READABLE_SIDE // images.shape[-1])
-    save_png(grid(images, per_prompt, scale=scale, captions=prompts), target)
+    save_png(to_pil(pictures[0]) if plain else _grid(pictures, per_row, rows), target)
     if folder is not None:
-        for index, image in enumerate(images):
-            prompt, number = divmod(index, per_prompt)
-            save_png(to_pil(image), folder / f"{prompt + 1:03d}-{number + 1:04d}.png")
+        for index, picture in enumerate(pictures):
+            row, number = divmod(index, per_row)
+            save_png(to_pil(picture), folder / f"{row + 1:03d}-{number + 1:04d}.png")
     return target
+
+
+def _grid(pictures: list[torch.Tensor], per_row: int, rows: Sequence[str]) -> Image.Image:
+    """A labelled grid; pictures smaller than the largest are padded with white."""
+    import torch
+
+    from dragoman.images import grid
+
+    height, width = (max(picture.shape[side] for picture in pictures) for side in (1, 2))
+    canvas = torch.ones(len(pictures), pictures[0].shape[0], height, width)
+    for place, picture in zip(canvas, pictures, strict=True):
+        place[:, : picture.shape[1], : picture.shape[2]] = picture
+    return grid(canvas, per_row, scale=max(1, READABLE_SIDE // width), captions=rows)

@@ -15,6 +15,8 @@ __all__ = ["floats_of", "images", "sample_of", "texts", "with_gradient"]
 BatchT = TypeVar("BatchT")
 #: What stands for a size that a port leaves open.
 OPEN_SIZE = 4
+#: Side of images whose size a port leaves open: networks that halve them need a few pixels.
+OPEN_SIDE = 16
 
 
 def texts() -> list[str]:
@@ -33,7 +35,8 @@ def sample_of(port: Port, count: int = 3) -> Representation:
         return [texts()[row % 3] for row in range(count)]
     if port.modality == "label":
         return torch.zeros(count, dtype=torch.long)
-    shape = [OPEN_SIZE if isinstance(size, str) else size for size in port.shape]
+    open_size = OPEN_SIDE if port.modality == "image" else OPEN_SIZE
+    shape = [open_size if isinstance(size, str) else size for size in port.shape]
     if port.modality == "image":
         return torch.rand(count, *shape, generator=_generator())
     values = torch.randn(count, *shape, generator=_generator())

@@ -119,19 +119,34 @@ class Codec(Expert):
             raise InputError("The stream is damaged: its quality is not one that this codec has.")
         return self._at(header.position).decompress(header, payload)
 
-    def encode(self, inputs: Any, port: str, *, generator: torch.Generator | None = None) -> Representation:
-        """Images to rounded latents at the default quality, ``[B, M, H/16, W/16]``; sides are padded to 64.
+    def encode(
+        self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: float
+    ) -> Representation:
+        """Images to rounded latents, ``[B, M, H/16, W/16]``; sides are padded to 64.
 
         Args:
             inputs: float ``[B, 1 or 3, H, W]`` in [0, 1].
             port: ``latent``.
             generator: not used.
+            **knobs: ``quality`` or ``lambda``.
         """
         self._check_port(port)
-        return self.at().latents(match_channels(check_images(inputs), 3))
+        return self.at(knobs).latents(match_channels(check_images(inputs), 3))
 
-    def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
-        """Latents to images, ``[B, 3, 16 h, 16 w]`` in [0, 1]; ``quality`` or ``lambda`` as they were encoded with."""
+    def remake(self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: Any) -> Tensor:
+        """Images to what decoders make of them, ``[B, 3, H, W]``."""
+        made = self.decode(self.encode(inputs, port, **knobs), port, **knobs)
+        return made[:, :, : inputs.shape[2], : inputs.shape[3]]
+
+    def decode(self, representation: Representation, port: str, *, truncation: float = 1.0, **knobs: Any) -> Tensor:
+        """Latents to images, ``[B, 3, 16 h, 16 w]`` in [0, 1].
+
+        Args:
+            representation: the latents.
+            port: ``latent``.
+            truncation: without effect.
+            **knobs: ``quality`` or ``lambda``, as they were encoded with.
+        """
         self._check_port(port)
         if not isinstance(representation, Tensor) or representation.ndim != 4:
             raise InputError(f"The codec decodes latents [B, {self.network.M}, h, w].")

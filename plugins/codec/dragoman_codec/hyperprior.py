@@ -15,6 +15,10 @@ from dragoman_codec.gdn import GDN
 __all__ = ["ARCHITECTURES", "Hyperprior", "MeanScaleHyperprior", "Reconstruction", "ScaleHyperprior", "network_of"]
 
 
+#: Standard deviation of the first latents, about.
+_SPREAD = 8.0
+
+
 class Reconstruction(NamedTuple):
     """What a codec makes of a batch.
 
@@ -53,6 +57,11 @@ class Hyperprior(nn.Module):
         inverse = [GDN(N, inverse=True) for _ in range(3)]
         self.g_s = nn.Sequential(_up(M, N), inverse[0], _up(N, N), inverse[1], _up(N, N), inverse[2], _up(N, 3))
         self.h_a, self.h_s = self.hyper(N, M)
+        for part in (self.g_a, self.g_s, self.h_a, self.h_s):
+            _keep_variance(part)
+        with torch.no_grad():  # latents are rounded to integers: they have to be larger than 1 to say anything
+            _last(self.g_a).weight.mul_(_SPREAD)
+            _first(self.g_s).weight.div_(_SPREAD)
 
     def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
         """Analysis and synthesis of the side information."""
@@ -144,6 +153,30 @@ def network_of(config: dict[str, Any]) -> Hyperprior:
             f"The codec's sizes N and M are {sizes[0]!r} and {sizes[1]!r}, not whole numbers up to 1024."
         )
     return ARCHITECTURES[name](config["N"], config["M"])
+
+
+def _keep_variance(part: nn.Sequential) -> None:
+    """Draw weights with which a layer's outputs vary as much as its inputs; torch's own shrink transposed layers."""
+    for layer in part:
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # Each output of a transposed convolution sees one in stride^2 of the kernel's weights.
+            thinned = layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1
+            seen = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1] / thinned
+            nn.init.normal_(layer.weight, std=seen**-0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _first(part: nn.Sequential) -> nn.ConvTranspose2d:
+    layer = part[0]
+    assert isinstance(layer, nn.ConvTranspose2d)
+    return layer
+
+
+def _last(part: nn.Sequential) -> nn.Conv2d:
+    layer = part[-1]
+    assert isinstance(layer, nn.Conv2d)
+    return layer
 
 
 def _down(inside: int, outside: int) -> nn.Conv2d:

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from dragoman.errors import InputError
 from dragoman_codec.pictures import read_picture
+from dragoman_registry.image_folder import image_paths, read_image
 
-__all__ = ["SEEN", "UNSEEN", "photographs"]
+__all__ = ["SEEN", "UNSEEN", "photographs", "pictures_in"]
 
 #: Files of scikit-image and scikit-learn that are trained on.
 SEEN = (
-    "skimage/data/astronaut.png",
-    "skimage/data/rocket.jpg",
     "skimage/data/motorcycle_left.png",
     "skimage/data/hubble_deep_field.jpg",
     "skimage/data/ihc.png",
@@ -27,6 +26,8 @@ SEEN = (
 )
 #: Files that are kept for evaluation.
 UNSEEN = (
+    "skimage/data/astronaut.png",
+    "skimage/data/rocket.jpg",
     "skimage/data/coffee.png",
     "skimage/data/chelsea.png",
     "skimage/data/camera.png",
@@ -41,6 +42,15 @@ def photographs(names: tuple[str, ...]) -> list[Tensor]:
         InputError: scikit-image or scikit-learn is not installed, or brings a picture no more.
     """
     return [read_picture(_path(name)).expand(3, -1, -1) for name in names]
+
+
+def pictures_in(folder: Path) -> list[Tensor]:
+    """All pictures of a folder and the folders below it, in the order of their paths; uint8 ``[3, H, W]`` each.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    return [read_image(path, None, 3) for path in image_paths(folder)]
 
 
 def _path(name: str) -> Path:

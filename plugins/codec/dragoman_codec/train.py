@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 import torch
+from torch import Tensor
 
 from dragoman.training import Settings, Trainer
+from dragoman.training.crops import Crops
 from dragoman_codec.expert import Codec
 from dragoman_codec.hyperprior import Hyperprior, network_of
-from dragoman_codec.photographs import SEEN, photographs
-from dragoman_codec.training import Crops, RateDistortion
+from dragoman_codec.photographs import SEEN, photographs, pictures_in
+from dragoman_codec.training import RateDistortion
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.family import LossFamily
 from dragoman_yoto.method import LossConditional
@@ -23,7 +25,7 @@ __all__ = ["FILM", "Plan", "family_of", "train_codec"]
 
 LOW, HIGH = 0.0015, 0.05
 #: Everything but the last layer, which makes pixels.
-FILM: dict[str, Any] = {"sites": ["*", "!g_s.6"], "hidden": 64, "strength": 0.1}
+FILM: dict[str, Any] = {"sites": ["*", "!g_s.6"], "hidden": 64, "strength": 0.5}
 #: Coefficients are drawn, but nothing that the network computes depends on them.
 NO_FILM: dict[str, Any] = {"sites": ["g_s.6"], "strength": 0.0}
 
@@ -38,6 +40,9 @@ class Plan:
         steps: how many steps.
         minutes: of processor time, where ``steps`` is not to count.
         batch_size: crops to the step.
+        crop: side of a crop, a multiple of 64.
+        learning_rate: at its peak.
+        pictures: a folder of pictures to train on as well.
         seed: where all randomness comes from.
         film: whether the network learns of lambda; without it, this is the ablation.
         device: where to train; the accelerator if there is one.
@@ -48,6 +53,9 @@ class Plan:
     steps: int = 1000
     minutes: float = 0.0
     batch_size: int = 8
+    crop: int = 64
+    learning_rate: float = 1e-3
+    pictures: Path | None = None
     seed: int = 0
     film: bool = True
     device: str | None = None
@@ -71,15 +79,20 @@ def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
         torch.manual_seed(plan.seed)
         network = network_of(config)
         options = FILM if plan.film else NO_FILM
-        method = LossConditional(RateDistortion(network), family_of(plan.low, plan.high), **options)
+        learned = RateDistortion(network, learning_rate=plan.learning_rate)
+        method = LossConditional(learned, family_of(plan.low, plan.high), **options)
     settings = Settings(plan.steps, plan.batch_size, plan.seed)
-    trainer = Trainer(method, Crops(photographs(SEEN)), settings, folder, device=plan.device)
+    trainer = Trainer(method, Crops(_pictures(plan), plan.crop), settings, folder, device=plan.device)
     if plan.minutes:
         trainer.settings = replace(settings, steps=_steps(trainer, plan.minutes))
     started = time.process_time()
     result = trainer.run()
     facts = {"steps": result.steps, "cpu_seconds": round(time.process_time() - started), "seed": plan.seed}
     return _finished({**config, "facts": facts}, network, method, plan)
+
+
+def _pictures(plan: Plan) -> list[Tensor]:
+    return photographs(SEEN) + (pictures_in(plan.pictures) if plan.pictures else [])
 
 
 def _steps(trainer: Trainer, minutes: float, trials: int = 10) -> int:
@@ -105,6 +118,9 @@ def _finished(config: dict[str, Any], network: Hyperprior, method: LossCondition
 @click.option("--steps", default=0, help="Steps, instead of minutes.")
 @click.option("--minutes", default=8.0, show_default=True, help="Processor time to spend.")
 @click.option("--batch-size", default=8, show_default=True, help="Crops to the step.")
+@click.option("--crop", default=64, show_default=True, help="Side of a crop, a multiple of 64.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="At its peak.")
+@click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="A folder to train on as well.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--film/--no-film", default=True, help="Whether the network learns of lambda.")
 @click.option("--device", help="Where to train; the accelerator if there is one.")

@@ -57,7 +57,7 @@ def test_a_setting_is_the_modulated_network(codec):
         with torch.no_grad():
             found = fixed(images, seeded(1))
         # The knob is written to the stream in 16 bits.
-        torch.testing.assert_close(found.images, expected.images, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(found.images, expected.images, atol=5e-3, rtol=1e-3)
         torch.testing.assert_close(found.bits(), expected.bits(), rtol=1e-3, atol=1)
 
 

@@ -3,11 +3,12 @@ import torch
 from torch.nn import functional
 
 from dragoman.errors import InputError
+from dragoman.training.crops import Crops
 from dragoman_codec.bottleneck import EntropyBottleneck
 from dragoman_codec.gaussian import LARGEST_LEVEL, LEAST_SCALE, GaussianConditional, scale_of_level
 from dragoman_codec.gdn import GDN
 from dragoman_codec.hyperprior import ARCHITECTURES, network_of
-from dragoman_codec.training import Crops, RateDistortion
+from dragoman_codec.training import RateDistortion
 
 
 @pytest.fixture(autouse=True)

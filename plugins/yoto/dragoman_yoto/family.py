@@ -32,6 +32,8 @@ class LossFamily:
         normalisation: what a sample's coefficients are divided by before they weigh its losses, one of
             :data:`NORMALISATIONS`. Log-uniform coefficients make losses differ by orders of magnitude; dividing by the
             geometric mean keeps the gradients of all members of the family alike, and moves no member's minimum.
+        balance: decay of running means by which the losses are divided before they are weighted, so that losses of
+            different scale count alike; 0 leaves them as they are.
 
     Raises:
         InputError: there is no coefficient, two are of one name, or the normalisation is unknown.
@@ -39,6 +41,7 @@ class LossFamily:
 
     coefficients: tuple[Coefficient, ...]
     normalisation: str = "none"
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.coefficients:
@@ -50,6 +53,8 @@ class LossFamily:
         if self.normalisation not in NORMALISATIONS:
             known = ", ".join(NORMALISATIONS)
             raise InputError(f"The normalisation of a loss family is one of {known}, not {self.normalisation!r}.")
+        if not 0 <= self.balance < 1:
+            raise InputError(f"The decay of a loss family's running means is in [0, 1), not {self.balance}.")
         if self.normalisation == "geometric" and any(one.low == 0 for one in self.coefficients):
             raise InputError("Coefficients that may be 0 have no geometric mean; choose another normalisation.")
 
@@ -100,7 +105,8 @@ class LossFamily:
 
     def to_dict(self) -> dict[str, Any]:
         """The family as JSON-ready data."""
-        return {"coefficients": [asdict(one) for one in self.coefficients], "normalisation": self.normalisation}
+        data = {"coefficients": [asdict(one) for one in self.coefficients], "normalisation": self.normalisation}
+        return data | ({"balance": self.balance} if self.balance else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LossFamily:

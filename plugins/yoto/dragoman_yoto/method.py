@@ -80,7 +80,7 @@ class LossConditional(Method):
         with self.conditioned.using(values):
             losses: Losses = self.method(phase, batch, generator)
         self._plain.update({name: loss.detach() for name, loss in losses.items()})
-        return self.family.weigh(losses, values)
+        return self.family.weigh(self.conditioned.balanced(losses), values)
 
     def metrics(self) -> dict[str, Any]:
         """The method's own, and ``plain.NAME``: the mean of each loss before it is weighted.
@@ -98,6 +98,12 @@ class LossConditional(Method):
     def _with_film(self, phase: Phase) -> list[nn.Parameter]:
         own = {id(parameter) for parameter in phase.parameters}
         network, film = self.conditioned.network, self.conditioned.film
-        moved = [name for name in self.conditioned.sites if id(network.get_submodule(name).weight) in own]
+        moved = [name for name in self.conditioned.sites if own & {id(one) for one in _around(network, name)}]
         added = [parameter for name in moved for parameter in film[name.replace(".", "-")].parameters()]
         return [*phase.parameters, *added]
+
+
+def _around(network: nn.Module, name: str) -> list[nn.Parameter]:
+    """The parameters of a layer, or of the block around a layer that has none."""
+    own = list(network.get_submodule(name).parameters())
+    return own or list(network.get_submodule(name.rpartition(".")[0]).parameters())

@@ -116,13 +116,25 @@ class BetaVAE(Expert):
         sample: Tensor = mean + (0.5 * log_variance).exp() * noise
         return sample.float()
 
-    def decode(self, representation: Representation, port: str, **knobs: Any) -> Tensor:
-        """Latents ``[B, D]`` to images ``[B, C, S, S]`` in [0, 1]; ``beta`` is a knob."""
+    def remake(self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: Any) -> Tensor:
+        """Images to their reconstructions; ``beta`` is a knob of both ways."""
+        return self.decode(self.encode(inputs, port, generator=generator, **knobs), port, **knobs)
+
+    def decode(self, representation: Representation, port: str, *, truncation: float = 1.0, **knobs: Any) -> Tensor:
+        """Latents ``[B, D]`` to images ``[B, C, S, S]`` in [0, 1].
+
+        Args:
+            representation: the latents.
+            port: ``latent``.
+            truncation: scale of the latents, towards the most typical image.
+            **knobs: ``beta``.
+        """
         self._check_port(port)
         size = self.network.from_latent.in_features
         if not isinstance(representation, Tensor) or representation.shape[1:] != (size,):
             raise InputError(f"The autoencoder decodes latents as a float tensor [B, {size}].")
-        logits: Tensor = self._with(knobs, self.network.decode, representation.to(self.network.from_latent.weight))
+        latents = truncation * representation.to(self.network.from_latent.weight)
+        logits: Tensor = self._with(knobs, self.network.decode, latents)
         return logits.sigmoid()
 
     def draw(self, port: str, n: int, *, generator: torch.Generator, **knobs: Any) -> Tensor:

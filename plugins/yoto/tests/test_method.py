@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dragoman.errors import TrainingError
+from dragoman.errors import InputError, TrainingError
 from dragoman.training import Method, Phase, Settings, Trainer
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.family import LossFamily
@@ -165,3 +165,27 @@ def test_a_modulation_that_could_not_move_is_an_error():
     family = LossFamily((Coefficient("fake", 0.1, 10),))
     with pytest.raises(TrainingError, match="frozen"):
         LossConditional(Adversaries(), family).phases()
+
+
+class Loud(Tug):
+    """One loss is a million times the other."""
+
+    def forward(self, phase, batch, generator):
+        losses = super().forward(phase, batch, generator)
+        return {"up": losses["up"] * 1e6, "down": losses["down"]}
+
+
+def test_balanced_losses_count_alike_and_their_means_are_resumed(tmp_path):
+    family = LossFamily((Coefficient("up", 1, 1), Coefficient("down", 1, 1)), balance=0.9)
+    loud, quiet = (train(LossConditional(kind(), family), tmp_path / kind.__name__, 60) for kind in (Loud, Tug))
+    for name, value in quiet.method.network.state_dict().items():
+        torch.testing.assert_close(loud.method.network.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+    scale = loud.conditioned.running[0] / quiet.conditioned.running[0]
+    torch.testing.assert_close(scale, torch.tensor([1e6, 1.0]), atol=0, rtol=1e-2)
+    again = LossConditional(Loud(), family)
+    trainer = Trainer(again, Points(), Settings(60, batch_size=32, ema_decay=0.0), tmp_path / "Loud")
+    trainer.run(resume=True)
+    assert torch.equal(again.conditioned.running, loud.conditioned.running)
+    assert LossFamily.from_dict(family.to_dict()) == family
+    with pytest.raises(InputError, match="running means"):
+        LossFamily(family.coefficients, balance=1.0)

@@ -134,3 +134,18 @@ def test_a_copy_is_modulated_by_its_own_modulations():
     torch.testing.assert_close(conditioned(images), before)
     torch.testing.assert_close(twin(images), twin.network(images))
     assert (twin(images) - before).abs().max() > 1e-3
+
+
+def test_a_normalisation_can_be_a_site_with_weights_of_its_own_or_without():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.Conv2d(4, 6, 3), nn.GroupNorm(2, 6))
+    conditioned = Conditioned(network, FAMILY, sites=["1", "3"], strength=1.0)
+    maps = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    low, high = FAMILY.values({"a": 1}), FAMILY.values({"a": 100})
+    with conditioned.using(torch.cat([low, high])):
+        both = conditioned(maps)
+    for row, values in enumerate((low, high)):
+        with conditioned.using(values):
+            torch.testing.assert_close(conditioned(maps)[row], both[row])
+    assert not torch.allclose(conditioned(maps), both)
+    with pytest.raises(InputError, match="does not fold"):
+        conditioned.folded()
