@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dragoman.endpoint import Endpoint, EndpointSpec, load_expert
+from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman.errors import InputError
-from dragoman.fusion import Fusion, load
+from dragoman.knobs import read_knobs
 from dragoman.metrics import diversity, features, frechet_distance, kernel_distance, prdc
-from dragoman.plugins import zoo
-from dragoman.progress import progress
 from dragoman.training.seeding import generator_for
 from dragoman_registry.atomic import replace_file
 from dragoman_registry.card import CARD, render_card
@@ -23,8 +21,9 @@ from dragoman_registry.format import is_package
 from dragoman_registry.image_folder import read_images
 from dragoman_registry.manifest import MANIFEST, read_manifest
 from dragoman_registry.results import Result, with_results
+from dragoman_registry.subject import Subject, load_subject
 
-__all__ = ["METRICS", "Evaluation", "evaluate", "write_results"]
+__all__ = ["METRICS", "Comparison", "Evaluation", "check_metrics", "evaluate", "write_results"]
 
 #: What may be measured, by the name on the command line.
 METRICS = ("fid", "kid", "prdc", "diversity")
@@ -64,6 +63,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
     device: str | torch.device | None = None,
+    knobs: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Draw from a model and compare with real images.
 
@@ -77,24 +77,71 @@ def evaluate(
         seed: of the samples.
         batch_size: images that are made at once.
         device: where it runs.
+        knobs: the model's knobs, as they are written on a command line, in place of its defaults.
 
     Raises:
         InputError: a metric is unknown, there are too few real images, or a fusion has no prompts.
     """
-    if unknown := set(metrics) - set(METRICS):
+    check_metrics(metrics)
+    subject = load_subject(model, prompts, device)
+    chosen = read_knobs(knobs or {}, subject.knobs(), model)
+    judging = Comparison(subject, real, features_of=features_of, samples=samples, seed=seed, device=device)
+    return judging.of(subject.draw(judging.count, seed, batch_size, chosen).images, metrics)
+
+
+class Comparison:
+    """Real images in the features of one expert, to which generated ones are compared.
+
+    Args:
+        subject: what gives the generated ones; one image tells their size.
+        real: folder of images.
+        features_of: the expert that compares.
+        samples: how many images of either kind; as many as there are real ones when omitted.
+        seed: of the estimates that are drawn.
+        device: where the expert runs.
+
+    Attributes:
+        count: images of either kind.
+
+    Raises:
+        InputError: there are too few real images.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        real: Path,
+        *,
+        features_of: str,
+        samples: int | None,
+        seed: int,
+        device: str | torch.device | None,
+    ) -> None:
+        self.judge = Endpoint.load(EndpointSpec.parse(features_of), giving=True, device=device)
+        probe = subject.draw(1, seed, 1, {}).images
+        data = read_images(real, size=probe.shape[-1], channels=probe.shape[1], limit=samples).images
+        self.count = len(data) if samples is None else samples
+        if len(data) < max(self.count, 2):
+            least = max(self.count, 2)
+            raise InputError(f"{real} holds {len(data)} images; {least} are needed, as many as are generated.")
+        self.real, self.seed, self.dataset = _features(self.judge, data), seed, real.resolve().name
+
+    def of(self, images: Tensor, metrics: Sequence[str]) -> Evaluation:
+        """Figures of images, float ``[N, C, H, W]`` in [0, 1], as many as :attr:`count`."""
+        # Bytes, as real images are stored.
+        seen = _features(self.judge, (images.clamp(0, 1) * 255).round().byte())
+        label = f"{self.judge.name}:{self.judge.port.name}"
+        return Evaluation(_figures(self.real, seen, metrics, self.seed), label, self.dataset, self.count, self.seed)
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raise unless all metrics exist.
+
+    Raises:
+        InputError: one does not; the sentence lists those that do.
+    """
+    if unknown := set(names) - set(METRICS):
         raise InputError(f"There is no metric {min(unknown)!r}; there are {', '.join(METRICS)}.")
-    judge = Endpoint.load(EndpointSpec.parse(features_of), giving=True, device=device)
-    probe = _draw(model, 1, prompts, seed, batch_size, device)
-    data = read_images(real, size=probe.shape[-1], channels=probe.shape[1], limit=samples).images
-    count = len(data) if samples is None else samples
-    if len(data) < max(count, 2):
-        raise InputError(f"{real} holds {len(data)} images; {max(count, 2)} are needed, as many as are generated.")
-    made = _draw(model, count, prompts, seed, batch_size, device)
-    # Bytes, as real images are stored.
-    made = (made.clamp(0, 1) * 255).round().byte()
-    seen = [_features(judge, images) for images in (data, made)]
-    label = f"{judge.name}:{judge.port.name}"
-    return Evaluation(_figures(seen[0], seen[1], metrics, seed), label, real.resolve().name, count, seed)
 
 
 def write_results(folder: Path, evaluation: Evaluation) -> None:
@@ -119,44 +166,6 @@ def write_results(folder: Path, evaluation: Evaluation) -> None:
     manifest = replace(manifest, facts={**manifest.facts, "figures": figures})
     replace_file(card, render_card(manifest, folder.resolve().name, old).encode())
     replace_file(folder / MANIFEST, manifest.to_bytes())
-
-
-@torch.no_grad()
-def _draw(
-    model: str, count: int, prompts: Sequence[str], seed: int, batch_size: int, device: str | torch.device | None
-) -> Tensor:
-    spec = EndpointSpec.parse(model) if not Path(model).is_dir() else None
-    if spec is not None and spec.expert in zoo().experts:
-        return _of_expert(spec, count, seed, batch_size, device)
-    fusion = load(model, device=device)
-    texts = list(prompts) or _prompts_of(fusion, model)
-    each = -(-count // len(texts))
-    # All prompts alike often, and the rest from the front.
-    made = fusion.sample(texts, each, generator=generator_for(seed, "draw"), batch_size=batch_size)
-    rows = torch.arange(len(made)).view(len(texts), each).T.flatten()[:count]
-    return made[rows.to(made.device)].cpu()
-
-
-def _of_expert(spec: EndpointSpec, count: int, seed: int, batch_size: int, device: str | torch.device | None) -> Tensor:
-    expert = load_expert(spec.expert, spec.address, device=device)
-    ports = [port.name for port in expert.ports.values() if port.takes]
-    if not ports or (spec.port and spec.port not in ports):
-        raise InputError(f"{spec} is no generator; it renders {', '.join(ports) or 'nothing'}.")
-    port, generator, parts = spec.port or ports[0], generator_for(seed, "draw"), []
-    with progress("generating", count) as shown:
-        for start in range(0, count, batch_size):
-            latents = expert.draw(port, min(batch_size, count - start), generator=generator)
-            knobs = {"generator": generator} if expert.port(port).modality == "label" else {}
-            parts.append(expert.decode(latents, port, **knobs).cpu())
-            shown.update(start + len(latents))
-    return torch.cat(parts)
-
-
-def _prompts_of(fusion: Fusion, model: str) -> list[str]:
-    prompts = fusion.facts.get("prompts")
-    if not isinstance(prompts, list | tuple) or not prompts:
-        raise InputError(f"{model} names no prompts of its own; give a file with --prompts, one text a line.")
-    return [str(prompt) for prompt in prompts]
 
 
 def _features(judge: Endpoint, images: Tensor) -> Tensor:

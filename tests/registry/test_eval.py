@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from dragoman.endpoint import load_expert
 from dragoman.errors import InputError, PackageError
 from dragoman.metrics import frechet_distance
 from dragoman.training.seeding import generator_for
-from dragoman_registry import evaluation
+from dragoman_registry import curve, subject, sweep
 from dragoman_registry.commands_eval import evaluate as command
 from dragoman_registry.evaluation import Evaluation, evaluate, write_results
 from dragoman_registry.image_folder import read_images
@@ -131,11 +132,14 @@ def test_a_fusion_is_measured_by_its_prompts(real, monkeypatch):
     class Fake:
         facts: ClassVar = {"prompts": ["a bag", "a coat"]}
 
-        def sample(self, prompts, n, *, generator, batch_size):
+        def knobs(self):
+            return ()
+
+        def sample(self, prompts, n, *, generator, batch_size, knobs):
             asked.append((list(prompts), n))
             return torch.rand(len(prompts) * n, 1, 32, 32, generator=generator)
 
-    monkeypatch.setattr(evaluation, "load", lambda address, device=None: Fake())
+    monkeypatch.setattr(subject, "load", lambda address, device=None: Fake())
     found = evaluate("some/fusion", real, features_of=JUDGE, metrics=["prdc"], samples=9)
     assert asked[-1] == (["a bag", "a coat"], 5)
     assert found.samples == 9
@@ -145,6 +149,77 @@ def test_a_fusion_is_measured_by_its_prompts(real, monkeypatch):
         evaluate("some/fusion", real, features_of=JUDGE, metrics=["prdc"])
     evaluate("some/fusion", real, features_of=JUDGE, metrics=["prdc"], prompts=["a shirt"])
     assert asked[-1] == (["a shirt"], 30)
+
+
+class TestSweeps:
+    def test_the_curve_of_a_generator_is_that_of_its_single_evaluations(self, real, tmp_path):
+        plot = tmp_path / "curve.svg"
+        result = CliRunner().invoke(
+            command,
+            [
+                "biggan-fashion",
+                "--real",
+                str(real),
+                "--features",
+                JUDGE,
+                "--metrics",
+                "fid,diversity",
+                "--sweep",
+                "truncation=0.3,1",
+                "--plot",
+                str(plot),
+                "--json",
+            ],
+        )
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert [point["value"] for point in found["points"]] == [0.3, 1.0]
+        typical, varied = (point["evaluation"]["figures"] for point in found["points"])
+        assert typical["frechet_distance"] != varied["frechet_distance"]
+        alone = evaluate("biggan-fashion", real, features_of=JUDGE, metrics=["fid"], knobs={"truncation": "0.3"})
+        assert alone.figures["frechet_distance"] == pytest.approx(typical["frechet_distance"])
+        drawn = ElementTree.fromstring(plot.read_text())
+        assert len(drawn.findall("{*}circle")) == 2
+        assert "truncation 0.3" in [text.text for text in drawn.findall("{*}text")]
+
+    def test_a_fusion_is_aligned_by_a_critic(self, real):
+        found = sweep.sweep(
+            "minizoo/text2fashion",
+            real,
+            "temperature=0.5,8",
+            features_of=JUDGE,
+            metrics=["diversity"],
+            alignment=sweep.Alignment("reader-fashion", "bert:pooled"),
+            samples=24,
+            prompts=["a dark bag", "a white sandal", "a pair of trousers"],
+        )
+        wanted, any_class = (point.alignment for point in found.points)
+        assert wanted > any_class  # nearly any class does not fit its prompt
+        assert found.critic == "reader-fashion"
+        assert "alignment by reader-fashion" in curve.svg(found, "diversity")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--sweep", "truncation"], "A sweep is written NAME=VALUE,VALUE"),
+            (["--sweep", "truncation=0.3,,1"], "A sweep is written"),
+            (["--sweep", "truncation=0.3,2"], "takes 0 to 1, so it cannot be 2"),
+            (["--sweep", "guidance=1"], "biggan-fashion has no knob 'guidance'"),
+            (["--sweep", "truncation=1", "--knob", "truncation=1"], "it cannot be fixed as well"),
+            (["--sweep", "truncation=1", "--plot", "curve.png"], "drawn as .svg, not as 'curve.png'"),
+            (["--sweep", "truncation=1", "--critic", "reader-fashion"], "a generator has none"),
+            (["--plot", "curve.svg"], "belong to --sweep"),
+            (["--sweep", "truncation=1", "--critic-reads", "bert"], "name one with --critic"),
+            (["--knob", "guidance=1"], "biggan-fashion has no knob 'guidance'"),
+            (["--prompts", "no/such.txt"], "cannot be read as prompts"),
+        ],
+    )
+    def test_mistakes(self, real, options, message):
+        result = CliRunner().invoke(
+            command, ["biggan-fashion", "--real", str(real), "--features", JUDGE, "--samples", "4", *options]
+        )
+        assert result.exit_code != 0
+        assert message in f"{result.output}{result.exception}"
 
 
 class TestImageFolder:
