@@ -228,6 +228,7 @@ class TestRecipes:
             "count": 100,
             "seed": 0,
             "spread": 1.0,
+            "validation": 0,
         }
 
     def test_the_fusion_of_a_run_is_that_of_its_package(self, recipe, tmp_path):
@@ -310,6 +311,7 @@ class TestRecipes:
             ({"pairs": {"count": 1.5}}, "count must be a whole number of at least 2, not 1.5"),
             ({"pairs": {"spread": 0}}, "spread must be a positive number, not 0"),
             ({"pairs": {"folder": "x", "count": 3}}, "nothing else to say"),
+            ({"pairs": {"folder": "x", "validation": -1}}, "validation must be a whole number of at least 0, not -1"),
             ({"pairs": {"captioner": 3}}, "captioner must be the name of an expert, not 3"),
             (
                 {"target": "tiny-image:z", "pairs": {}},
@@ -437,7 +439,7 @@ class TestOwnPairs:
         images = loaded.sample(["a boot", "a longer text"], 2, candidates=3)
         assert images.shape == (4, 3, 8, 8)
         assert torch.equal(images, made.sample(["a boot", "a longer text"], 2, candidates=3))
-        assert made.facts["recipe"]["pairs"] == {"folder": str(own)}
+        assert made.facts["recipe"]["pairs"] == {"folder": str(own), "validation": 0}
 
 
 class TestResuming:
@@ -475,7 +477,7 @@ class TestResuming:
         first = fuse(recipe(training=short), tmp_path, device="cpu")
         other = recipe(training=short, method={"learning_rate": 0.1})
 
-        def killed(self, *, resume):
+        def killed(self, *, resume, snapshot):
             raise SystemExit
 
         with monkeypatch.context() as patch:

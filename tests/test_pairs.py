@@ -17,6 +17,7 @@ from dragoman import builtin
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError, PortError
 from dragoman.pairs import FilePairs, GeneratedPairs, PairStore, build_store, store
+from dragoman.pairs.split import TrainingPart
 from dragoman.pairs.store import store_key
 from dragoman.representation import Tokens, length
 from dragoman.training.seeding import generator_for
@@ -380,3 +381,22 @@ class TestFilePairs:
         (where / "a.png").write_bytes(b"no image")
         with pytest.raises(InputError, match=r"a.png is no readable image"):
             read(where, endpoint("eye", TinyEye, folder, "seen"))
+
+
+class TestTrainingPart:
+    def test_what_is_kept_back_is_never_drawn(self, make, tmp_path):
+        whole = build_store(tmp_path, make(), COUNT, SEED)
+        part = TrainingPart(whole, 40)
+        drawn = part.batch(500, generator_for(0))["target"]
+        kept = part.validation(30)["target"]
+        assert len(part) == 60
+        assert torch.equal(kept, whole.target[60:90])
+        assert not (drawn[:, None] == whole.target[60:]).all(dim=2).any()
+        assert torch.equal(TrainingPart(whole, 0).validation(30)["target"], whole.target[:30])
+        assert torch.equal(
+            TrainingPart(whole, 0).batch(9, generator_for(0))["target"], whole.batch(9, generator_for(0))["target"]
+        )
+
+    def test_something_has_to_be_left(self, make, tmp_path):
+        with pytest.raises(InputError, match="keeps back 100 pairs, but there are 100 in all"):
+            TrainingPart(build_store(tmp_path, make(), COUNT, SEED), COUNT)

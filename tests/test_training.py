@@ -684,6 +684,24 @@ class TestPaired:
         assert not torch.equal(first, other)
         assert not torch.equal(first, plain("translator", batch, generator_for(1))["nll"])
 
+    def test_tokens_are_disturbed_and_hidden_inside_of_their_mask_alone(self, parts):
+        _, _, _, translator = parts
+        mask = torch.arange(40) < torch.tensor([[40], [25], [1], [30]])
+        tokens = Tokens(torch.ones(4, 40, 3) * mask[..., None], mask)
+        seen = []
+        translator.losses = lambda target, condition, generator: seen.append(condition) or {"nll": target}
+        method = Paired(translator, condition_noise=0.1, token_dropout=0.4)
+        method("translator", {"target": torch.zeros(4), "condition": tokens}, generator_for(1))
+        (found,) = seen
+        assert not (found.mask & ~mask).any()
+        assert found.mask.any(dim=1).all()
+        assert 0.4 < found.mask.sum() / mask.sum() < 0.8
+        assert (found.values[~found.mask] == 0).all()
+        assert found.values[found.mask].std() == pytest.approx(0.1, rel=0.3)
+        assert torch.equal(tokens.mask, mask)
+        with pytest.raises(InputError, match="token_dropout must be in"):
+            Paired(translator, token_dropout=1.0)
+
     def test_a_critic_needs_something_to_judge(self, parts):
         _, target, _, translator = parts
         with pytest.raises(InputError, match="needs a target that renders"):

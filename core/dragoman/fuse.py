@@ -17,6 +17,7 @@ from dragoman.errors import InputError
 from dragoman.expert import Atoms, Expert
 from dragoman.fusion import Fusion
 from dragoman.pairs import FilePairs, GeneratedPairs, PairStore, build_store
+from dragoman.pairs.split import TrainingPart
 from dragoman.plan import check_cards, check_carries, complete
 from dragoman.plugins import zoo
 from dragoman.recipe import Recipe
@@ -25,6 +26,7 @@ from dragoman.training.device import choose_device, is_main_process
 from dragoman.training.method import Method
 from dragoman.training.seeding import generator_for
 from dragoman.training.settings import Settings
+from dragoman.training.signals import Signals
 from dragoman.training.trainer import CHECKPOINT, Trainer
 from dragoman.translator import Translator
 
@@ -32,6 +34,8 @@ __all__ = ["fuse", "load_critic"]
 
 #: Pairs from which a translator takes its statistics before training.
 INITIAL_BATCH = 4096
+#: Pairs of which signals are taken.
+WATCHED = 256
 
 
 def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: bool = False) -> Fusion:
@@ -60,12 +64,13 @@ def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: boo
     supply = _supply(recipe.pairs, source, target, place)
     if not resume:
         _begin(run, asked, folder)
-    pairs = _made(supply, recipe.pairs, folder)
+    pairs = TrainingPart(_made(supply, recipe.pairs, folder), recipe.pairs["validation"])
     _initialize(translator, target, pairs, recipe.training["seed"])
     trainer = _trainer(recipe, make_method(translator), pairs, folder, place)
     if is_main_process():
         run.start(asked, trainer.settings.steps)
-    result = trainer.run(resume=resume and (folder / CHECKPOINT).exists())
+    signals = Signals(translator, pairs.validation(WATCHED), trainer)
+    result = trainer.run(resume=resume and (folder / CHECKPOINT).exists(), snapshot=signals)
     recipe = replace(recipe, training=asdict(trainer.settings))
     facts = {
         "recipe": recipe.to_dict(),
@@ -147,7 +152,7 @@ def _made(supply: FilePairs | GeneratedPairs, options: Mapping[str, Any], folder
         return build_store(folder / "pairs", supply, options["count"], options["seed"])
 
 
-def _initialize(translator: Translator, target: Endpoint, pairs: PairStore | FilePairs, seed: int) -> None:
+def _initialize(translator: Translator, target: Endpoint, pairs: TrainingPart, seed: int) -> None:
     first = pairs.batch(min(INITIAL_BATCH, len(pairs)), generator_for(seed, "initialize"))
     values, atoms = first["target"], target.expert.atoms(target.port.name)
     assert isinstance(values, Tensor)
@@ -156,9 +161,7 @@ def _initialize(translator: Translator, target: Endpoint, pairs: PairStore | Fil
     translator.initialize(values, first["condition"], atoms)
 
 
-def _trainer(
-    recipe: Recipe, method: Method, pairs: PairStore | FilePairs, folder: Path, place: torch.device
-) -> Trainer:
+def _trainer(recipe: Recipe, method: Method, pairs: TrainingPart, folder: Path, place: torch.device) -> Trainer:
     options = dict(recipe.training)
     minutes = options.pop("minutes", None)
     trainer = Trainer(method, pairs, Settings(**options), folder, device=place)

@@ -19,7 +19,7 @@ __all__ = ["check_cards", "check_carries", "complete"]
 
 DEFAULT_PAIRS = 32768
 DEFAULT_STEPS = 2000
-_PAIRS = ("captioner", "count", "folder", "seed", "spread")
+_PAIRS = ("captioner", "count", "folder", "seed", "spread", "validation")
 
 
 def complete(recipe: Recipe, steps: int | None = None) -> Recipe:
@@ -80,18 +80,23 @@ def _pairs(recipe: Recipe) -> dict[str, Any]:
     given = dict(recipe.pairs)
     _check_known(given, _PAIRS, "pairs")
     if "folder" in given:
-        if not isinstance(given["folder"], str) or len(given) > 1:
-            raise InputError("pairs: with a folder, which is a path, there is nothing else to say.")
-        return given
-    pairs = {"captioner": "", "count": DEFAULT_PAIRS, "seed": 0, "spread": 1.0, **given}
-    for name, least in (("count", 2), ("seed", 0)):
-        if type(pairs[name]) is not int or pairs[name] < least:
-            raise InputError(f"pairs: {name} must be a whole number of at least {least}, not {pairs[name]!r}.")
+        if not isinstance(given["folder"], str) or len(given) > 1 + ("validation" in given):
+            raise InputError("pairs: with a folder, which is a path, there is nothing else to say but validation.")
+        _check_whole(given, {"validation": 0})
+        return {"validation": 0, **given}
+    pairs = {"captioner": "", "count": DEFAULT_PAIRS, "seed": 0, "spread": 1.0, "validation": 0, **given}
+    _check_whole(pairs, {"count": 2, "seed": 0, "validation": 0})
     if type(pairs["spread"]) not in (int, float) or not 0 < pairs["spread"] < math.inf:
         raise InputError(f"pairs: spread must be a positive number, not {pairs['spread']!r}.")
     if not isinstance(pairs["captioner"], str):
         raise InputError(f"pairs: captioner must be the name of an expert, not {pairs['captioner']!r}.")
     return pairs | {"captioner": pairs["captioner"] or _captioner_of(EndpointSpec.parse(recipe.target))}
+
+
+def _check_whole(pairs: Mapping[str, Any], smallest: Mapping[str, int]) -> None:
+    for name, least in smallest.items():
+        if name in pairs and (type(pairs[name]) is not int or pairs[name] < least):
+            raise InputError(f"pairs: {name} must be a whole number of at least {least}, not {pairs[name]!r}.")
 
 
 def _captioner_of(target: EndpointSpec) -> str:

@@ -25,7 +25,8 @@ class Recipe:
         target: endpoint of the expert that renders.
         translator: ``name`` on the translator's card, and its own options.
         pairs: ``count``, ``seed``, ``spread`` and ``captioner`` (``NAME[=ADDRESS]``) for generated pairs, or
-            ``folder`` for the user's own.
+            ``folder`` for the user's own; ``validation`` says how many are kept out of training, for signals of how
+            it goes.
         method: ``name`` on the method's card, its options, and optionally ``critic`` (the name on a critic's card).
         training: ``steps`` or ``minutes``, and the other fields of :class:`dragoman.training.Settings`.
         ranker: name of the critic that will rank candidates, or ``""``.

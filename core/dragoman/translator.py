@@ -57,6 +57,19 @@ class Translator(nn.Module):
         """Named losses, one value per sample: ``{"nll": [B]}``."""
         raise NotImplementedError(f"{type(self).__name__} cannot be trained")
 
+    def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
+        """Figures that say whether training goes well, beyond what the losses do; they go into the log.
+
+        Args:
+            target: samples at the target port, ``[B, ...]``, the same at every call.
+            condition: representations at the source port for the same samples.
+        """
+        return {}
+
+    def sketch(self, target: Tensor, condition: Representation) -> Tensor | None:
+        """Pictures of how training goes, ``[B * columns, C, H, W]`` in [0, 1], those of a sample side by side."""
+        return None
+
     def knobs(self) -> tuple[Knob, ...]:
         """What :meth:`sample` lets one choose, beside the temperature."""
         return ()

@@ -35,7 +35,10 @@ class Paired(Method):
         critic_weight: factor of each of the critic's losses.
         critic_samples: how many samples are rendered and judged at a time.
         critic_every: steps between two judgements, each of which costs as much as several steps without.
-        condition_noise: standard deviation of Gaussian noise added to vector conditions in training.
+        condition_noise: standard deviation of Gaussian noise added to conditions in training: to vectors, and to every
+            token. It keeps a translator from learning the wording of its captions by heart.
+        token_dropout: share of the tokens of a condition that are hidden in training, to the same end; at least one
+            remains. Without effect on vectors.
         learning_rate: peak of Adam's learning rate.
         warmup: steps of linear warm-up before the cosine.
         clip: largest gradient norm.
@@ -54,6 +57,7 @@ class Paired(Method):
         critic_samples: int = 64,
         critic_every: int = 4,
         condition_noise: float = 0.0,
+        token_dropout: float = 0.0,
         learning_rate: float = 1e-3,
         warmup: int = 50,
         clip: float = 5.0,
@@ -66,7 +70,9 @@ class Paired(Method):
         self.render_port = target.port.name if target else ""
         self.critic = critic.requires_grad_(False).eval() if critic else None
         self.critic_weight, self.critic_samples, self.critic_every = critic_weight, critic_samples, critic_every
-        self.condition_noise = condition_noise
+        if not 0 <= token_dropout < 1:
+            raise InputError(f"token_dropout must be in [0, 1), not {token_dropout!r}.")
+        self.condition_noise, self.token_dropout = condition_noise, token_dropout
         self.learning_rate, self.warmup, self.clip = learning_rate, warmup, clip
 
     def phases(self) -> Sequence[Phase]:
@@ -103,10 +109,23 @@ class Paired(Method):
         return {f"critic.{name}": self.critic_weight * value for name, value in judged.items()}
 
     def _disturb(self, condition: Representation, generator: torch.Generator) -> Representation:
-        if not self.condition_noise or not isinstance(condition, Tensor):
-            return condition
-        noise = torch.randn(condition.shape, generator=generator).to(condition)
-        return condition + self.condition_noise * noise
+        if isinstance(condition, Tokens):
+            mask = _thinned(condition.mask, self.token_dropout, generator)
+            return Tokens(torch.where(mask.unsqueeze(2), self._noisy(condition.values, generator), 0.0), mask)
+        return self._noisy(condition, generator) if isinstance(condition, Tensor) else condition
+
+    def _noisy(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        if not self.condition_noise:
+            return values
+        return values + self.condition_noise * torch.randn(values.shape, generator=generator).to(values)
+
+
+def _thinned(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A mask ``[B, T]`` without a share of its tokens; one that would become empty stays as it is."""
+    if not share:
+        return mask
+    thinner = mask & (torch.rand(mask.shape, generator=generator) >= share).to(mask.device)
+    return torch.where(thinner.any(dim=1, keepdim=True), thinner, mask)
 
 
 def _spread(value: Tensor, size: int) -> Tensor:

@@ -107,6 +107,14 @@ class Cascade(Translator):
         """Those of the stages; a list says one value for each stage."""
         return tuple(replace(knob, staged=knob.kind != "text") for knob in self._stages[-1].knobs())
 
+    def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
+        """Those of the stage that is trained."""
+        return self._trained.signals(self._at_its_size(target), condition)
+
+    def sketch(self, target: Tensor, condition: Representation) -> Tensor:
+        """That of the stage that is trained."""
+        return self._trained.sketch(self._at_its_size(target), condition)
+
     def sample(
         self,
         condition: Representation,

@@ -17,6 +17,7 @@ from dragoman.ports import Port
 from dragoman.representation import Representation, Tokens, length, randn_rows
 from dragoman.translator import Translator
 from dragoman_diffusion.blocks import TIME_FEATURES, time_features
+from dragoman_diffusion.health import caption_gap, estimate_strip, loss_by_band
 from dragoman_diffusion.lowres import Degraded, crop_rows, degrade, shrink
 from dragoman_diffusion.options import check_choice, check_known, check_modality, check_range
 from dragoman_diffusion.prediction import PREDICTIONS, clean_from, loss_weight, prediction_target
@@ -38,6 +39,8 @@ KNOBS = (
     Knob("negative", kind="text", summary="what to move away from, in place of the empty condition"),
     Knob("augmentation", 0.1, 0, 1, summary="noise on the smaller image of a super-resolution stage"),
 )
+#: Guidance of the pictures that are drawn while training.
+SKETCH_GUIDANCE = 2.0
 _DEFAULTS: dict[str, Any] = {knob.name: knob.default for knob in KNOBS}
 
 
@@ -195,6 +198,22 @@ class Diffusion(Translator):
     def knobs(self) -> tuple[Knob, ...]:
         """Of :data:`KNOBS` those that this stage has: only a super-resolution stage is augmented."""
         return tuple(knob for knob in KNOBS if self.low is not None or knob.name != "augmentation")
+
+    def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
+        """``loss.LOW-HIGH`` for each fifth of the noise levels, and ``captions.*`` with right and wrong conditions."""
+        by_band = loss_by_band(self, target, condition)
+        found = {f"loss.{band}": value for band, value in by_band.items()}
+        if len(target) > 1:
+            found |= {f"captions.{name}": value for name, value in caption_gap(self, target, condition).items()}
+        return found
+
+    def sketch(self, target: Tensor, condition: Representation) -> Tensor:
+        """Estimates of the image along the way from noise, and the target itself as the last of each row."""
+        low = None if self.low is None else shrink(target, self.low)
+        scale = SKETCH_GUIDANCE if self.config["dropout"] else 1.0
+        strip = estimate_strip(self, condition, low=low, guidance_scale=scale).to(target)
+        columns = strip.view(len(target), -1, *target.shape[1:])
+        return torch.cat([columns, target.unsqueeze(1)], dim=1).flatten(0, 1)
 
     def sample(
         self,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dragoman.errors import InputError
 from dragoman.representation import Representation, length, select
-from dragoman_diffusion.diffusion import Diffusion
 
-__all__ = ["Score", "caption_gap", "estimate_strip", "guidance_curve", "loss_by_band"]
+if TYPE_CHECKING:
+    from dragoman_diffusion.diffusion import Diffusion
 
-#: How well images fit their conditions, ``[B]``; higher is better.
-Score = Callable[[Tensor, Representation], Tensor]
+__all__ = ["caption_gap", "condition_gap", "estimate_strip", "loss_by_band"]
 
 
 @torch.no_grad()
@@ -57,15 +57,27 @@ def caption_gap(diffusion: Diffusion, target: Tensor, condition: Representation,
     Raises:
         InputError: there is one row only.
     """
+    t = diffusion.schedule.draw(length(condition), torch.Generator().manual_seed(seed))
+    return condition_gap(
+        lambda given: diffusion.denoising(target, given, t, torch.Generator().manual_seed(seed + 1)), condition
+    )
+
+
+@torch.no_grad()
+def condition_gap(loss: Callable[[Representation], Tensor], condition: Representation) -> dict[str, float]:
+    """The mean of a loss with conditions as they are and with each moved to the next row, and their relative gap.
+
+    Args:
+        loss: of the same samples under given conditions, ``[B]``, with the same randomness at each call.
+        condition: a batch of conditions, two at least.
+
+    Raises:
+        InputError: there is one row only.
+    """
     rows = length(condition)
     if rows < 2:
         raise InputError("The caption gap compares conditions, so it needs at least two rows.")
-    t = diffusion.schedule.draw(rows, torch.Generator().manual_seed(seed))
-
-    def loss(given: Representation) -> float:
-        return float(diffusion.denoising(target, given, t, torch.Generator().manual_seed(seed + 1)).mean())
-
-    matched, shuffled = loss(condition), loss(select(condition, [*range(1, rows), 0]))
+    matched, shuffled = (float(loss(given).mean()) for given in (condition, select(condition, [*range(1, rows), 0])))
     return {"matched": matched, "shuffled": shuffled, "gap": shuffled / matched - 1}
 
 
@@ -102,28 +114,3 @@ def estimate_strip(
     )
     chosen = [trace[round(place)] for place in torch.linspace(0, len(trace) - 1, columns).tolist()]
     return torch.stack(chosen, dim=1).flatten(0, 1).clamp(0, 1)
-
-
-@torch.no_grad()
-def guidance_curve(
-    sample: Callable[[Representation, float], Tensor],
-    condition: Representation,
-    scales: Sequence[float],
-    fidelity: Callable[[Tensor], float],
-    alignment: Score,
-) -> list[dict[str, float]]:
-    """Fidelity and alignment over guidance scales, one entry for each; one point of the curve says little.
-
-    Args:
-        sample: images for conditions at a guidance scale.
-        condition: a batch of conditions.
-        scales: the scales.
-        fidelity: of a batch of images, such as a Fréchet distance to real ones.
-        alignment: of each image with its condition.
-    """
-    curve = []
-    for scale in scales:
-        images = sample(condition, scale)
-        fits = float(alignment(images, condition).mean())
-        curve.append({"guidance_scale": scale, "fidelity": fidelity(images), "alignment": fits})
-    return curve

@@ -19,6 +19,7 @@ from dragoman_cinn.atoms import AtomHead, describe_atoms
 from dragoman_cinn.distinct import distinct_runs
 from dragoman_cinn.embedder import build_embedder, describe_condition
 from dragoman_cinn.standardizer import Standardizer
+from dragoman_diffusion.health import condition_gap
 from dragoman_diffusion.options import check_known, check_modality, check_range
 
 __all__ = ["Field", "VectorTranslator"]
@@ -143,6 +144,15 @@ class VectorTranslator(Translator):
     def knobs(self) -> tuple[Knob, ...]:
         """The :attr:`choices`; there is no guidance where training dropped no conditions."""
         return tuple(knob for knob in self.choices if self.config["dropout"] or knob.name != "guidance_scale")
+
+    def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
+        """``captions.*``: the network's loss with right and wrong conditions, and their relative gap."""
+        if len(target) < 2:
+            return {}
+        found = condition_gap(
+            lambda given: self.losses(target, given, generator=torch.Generator().manual_seed(0))[self.loss], condition
+        )
+        return {f"captions.{name}": value for name, value in found.items()}
 
     def sample(
         self,

@@ -12,7 +12,7 @@ from dragoman.ports import Port
 from dragoman.representation import Tokens, select
 from dragoman_diffusion.cascade import Cascade
 from dragoman_diffusion.diffusion import Diffusion
-from dragoman_diffusion.health import caption_gap, estimate_strip, guidance_curve, loss_by_band
+from dragoman_diffusion.health import caption_gap, estimate_strip, loss_by_band
 from dragoman_diffusion.unet import count_parameters
 
 TOKENS, VECTOR = Port("tokens", "tokens", ("length", 6)), Port("pooled", "vector", (6,))
@@ -141,15 +141,8 @@ def test_a_diffusion_learns_what_its_condition_says(generator):
     assert gap["gap"] > 0.2
     strip = estimate_strip(translator, condition[:2], columns=4, num_inference_steps=6)
     assert strip.shape == (8, 1, 4, 4)
-    curve = guidance_curve(
-        lambda c, scale: drawn(translator, c, guidance_scale=scale),
-        condition,
-        [1.0, 2.0],
-        lambda images: float(images.std()),
-        lambda images, c: -(images.mean(dim=(1, 2, 3)) - 0.2 - 0.6 * c[:, 1]).abs(),
-    )
-    assert [entry["guidance_scale"] for entry in curve] == [1.0, 2.0]
-    assert curve[0]["alignment"] > -0.2
+    signals = translator.signals(*draw(100))
+    assert signals.keys() == {*(f"loss.{band}" for band in after), *(f"captions.{name}" for name in gap)}
 
 
 def test_an_ignored_condition_has_no_gap(make_diffusion, texts, generator):
@@ -190,6 +183,16 @@ def test_a_cascade_samples_through_its_stages_and_trains_one(make_diffusion, tex
     twin = Cascade(**json.loads(json.dumps(cascade.config)))
     twin.load_state_dict(cascade.state_dict())
     assert torch.equal(drawn(twin.eval(), condition), drawn(cascade.eval(), condition))
+
+
+def test_a_sketch_goes_from_noise_to_the_target(make_diffusion, texts, generator):
+    cascade = Cascade.of([make_diffusion(), make_diffusion(side=16, low=[8, 8], crop=8)])
+    target = torch.rand(2, 1, 16, 16, generator=generator)
+    shown = cascade.sketch(target, texts(2)).view(2, 9, 1, 16, 16)
+    assert torch.equal(shown[:, -1], target)
+    assert 0 <= shown.min() < shown.max() <= 1
+    assert "captions.gap" in cascade.signals(target, texts(2))
+    assert "captions.gap" not in cascade.signals(target[:1], texts(1))
 
 
 def test_a_stage_can_be_exchanged(make_diffusion, texts, generator):

@@ -1,9 +1,11 @@
 """From captions to a published cascade: trained, saved, read, extended by a stage, sampled with knobs."""
 
 import csv
+import json
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import dragoman
@@ -41,7 +43,7 @@ def trained(tmp_path, side, translator):
         source="bert:tokens",
         target=f"pixels=pixels/1x{side}x{side}",
         translator={**translator, **TINY},
-        pairs=pairs(tmp_path / f"pairs{side}", side),
+        pairs={**pairs(tmp_path / f"pairs{side}", side), "validation": 3},
         training=TRAINING,
     )
     fusion = fuse(recipe, tmp_path / f"run{side}", device="cpu")
@@ -49,9 +51,19 @@ def trained(tmp_path, side, translator):
     return tmp_path / f"run{side}"
 
 
+def check_signals(run):
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    told = [line for line in log if "signals.captions.gap" in line]
+    assert [line["step"] for line in told] == [1, 2]  # at each checkpoint
+    assert {f"signals.loss.{low / 10:.1f}-{(low + 2) / 10:.1f}" for low in range(0, 10, 2)} <= told[0].keys()
+    with Image.open(run / "signals" / "step-000002.png") as picture:
+        assert picture.width > 9 * 8
+
+
 def test_a_cascade_is_trained_stage_by_stage_and_published_whole(minilm, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     base = trained(tmp_path, 8, {"name": "diffusion"})
+    check_signals(base)
     whole = trained(tmp_path, 16, {"name": "diffusion-cascade", "base": str(base)})
     first, second = dragoman.load(base), dragoman.load(whole)
     kept = second.translator.stages[0].state_dict()
