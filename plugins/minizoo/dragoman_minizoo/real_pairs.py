@@ -1,0 +1,86 @@
+"""Pairs of real images and captions: ``python -m dragoman_minizoo.real_pairs --side 16 --out DIR``.
+
+The class in a caption is the published label, the adjectives follow from measurements on the image, and the words are
+those of the training vocabulary alone. The folder is what ``pairs.folder`` of a recipe names.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import click
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dragoman.atomic import replacing
+from dragoman.endpoint import load_expert
+from dragoman.pairs.files import LATENTS, TABLE
+from dragoman.training.seeding import generator_for
+from dragoman_diffusion.lowres import shrink
+from dragoman_minizoo.attributes import levels, measure
+from dragoman_minizoo.captioner import Captioner
+from dragoman_minizoo.data import Labelled, fashion_mnist
+from dragoman_minizoo.vocabulary import TRAINING, describe
+
+__all__ = ["caption", "write_pairs"]
+
+FULL_SIDE = 32
+
+
+@click.command()
+@click.option("--side", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Side of the images.")
+@click.option("--count", type=click.IntRange(2), help="The first so many images.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of wording and mentions.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pairs.")
+def main(side: str, count: int | None, seed: int, out: Path) -> None:
+    """Caption the training images of Fashion-MNIST."""
+    train = fashion_mnist("train")
+    write_pairs(Labelled(train.images[:count], train.labels[:count]), int(side), seed, out)
+    click.echo(out)
+
+
+def caption(data: Labelled, boundaries: Tensor, seed: int) -> list[str]:
+    """A sentence about each image, in training words.
+
+    Args:
+        data: images and their true labels.
+        boundaries: levels of the attributes by class, ``[K, 3, 2]``.
+        seed: of wording and mentions.
+    """
+    generator = generator_for(seed, "real captions")
+    seen = torch.cat(
+        [
+            levels(measure(images.float() / 255), labels, boundaries)
+            for images, labels in zip(data.images.split(1024), data.labels.split(1024), strict=True)
+        ]
+    )
+    looks = zip(data.labels.tolist(), seen.tolist(), strict=True)
+    return [describe(label, row, TRAINING, generator)[0] for label, row in looks]
+
+
+def write_pairs(data: Labelled, side: int, seed: int, folder: Path) -> None:
+    """Write ``metadata.csv`` and ``latents.safetensors``, whose tensor holds the images, in half precision.
+
+    Args:
+        data: uint8 images of 32 pixels a side, and labels.
+        side: of what is written; smaller images are made by an antialiasing filter.
+        seed: of the captions.
+        folder: where the files go.
+    """
+    captioner = load_expert("captioner-fashion")
+    assert isinstance(captioner, Captioner)
+    images = data.images.float() / 255
+    images = images if side == FULL_SIDE else shrink(images, (side, side)).clamp(0, 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"latents": images.half().contiguous()}, folder / LATENTS)
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([["text"], *([text] for text in caption(data, captioner.boundaries, seed))])
+    with replacing(folder / TABLE) as file:
+        file.write(table.getvalue().encode())
+
+
+if __name__ == "__main__":
+    main()
