@@ -6,7 +6,6 @@ read with ``weights_only``, and configuration keys that name other files or kern
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import ERROR
@@ -18,9 +17,13 @@ from torch import nn
 from transformers.utils import logging
 
 from dragoman.errors import PackageError
+from dragoman.weights import check_finite, failures_named, has_safetensors, read_json
 from dragoman_bert.library import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
-__all__ = ["FAMILIES", "hidden_sizes", "load_network", "load_tokenizer", "quiet", "read_json", "token_limit"]
+__all__ = ["FAMILIES", "KIND", "hidden_sizes", "load_network", "load_tokenizer", "quiet", "token_limit"]
+
+#: What a folder is said not to be, if it is not.
+KIND = "BERT-family checkpoint"
 
 #: Values of ``model_type`` whose hidden states do not depend on how far a batch is padded. Encoders that mix
 #: neighbouring positions without looking at the mask (ConvBERT, Nyströmformer) are left out for that reason.
@@ -51,23 +54,6 @@ FAMILIES = frozenset(
 _NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        PackageError: the file is missing or holds no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PackageError(f"{path.parent} is no BERT-family checkpoint: it holds no {path.name}.") from error
-    except (OSError, ValueError) as error:
-        raise PackageError(f"{path} cannot be read: {_one_line(error)}.") from error
-    if not isinstance(content, dict):
-        raise PackageError(f"{path} holds no JSON object.")
-    return content
-
-
 def hidden_sizes(config: Mapping[str, Any]) -> tuple[int, int]:
     """Width of the hidden states and number of layers, from a checkpoint's configuration.
 
@@ -88,9 +74,9 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
         PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
     options = {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
-    safetensors = _has_safetensors(folder)
+    safetensors = has_safetensors(folder)
     # An absent pooler is drawn at random before it is dropped; the global generator must not notice.
-    with _failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
+    with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
         network, report = AutoModel.from_pretrained(
             folder,
             config=AutoConfig.for_model(options.pop("model_type"), **options),
@@ -100,9 +86,12 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
             local_files_only=True,
             trust_remote_code=False,
         )
-    _check_complete(folder, network, report["missing_keys"])
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
     if hasattr(network, "pooler"):
         network.pooler = None
+    check_finite(folder, network.state_dict())
     assert isinstance(network, PreTrainedModel)
     return network
 
@@ -113,7 +102,7 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
     Raises:
         PackageError: its files are missing or damaged, or it has more tokens than the encoder has embeddings.
     """
-    with _failures_named("tokenizer", folder), quiet():
+    with failures_named("tokenizer", folder), quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # Without vocabulary files transformers silently builds a tokenizer that knows its special tokens only.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
@@ -135,7 +124,7 @@ def token_limit(folder: Path, network: PreTrainedModel, tokenizer: Any) -> int:
     limits = [int(tokenizer.model_max_length), _positions(network)]
     sentence_config = folder / "sentence_bert_config.json"
     if sentence_config.is_file():
-        stated = read_json(sentence_config).get("max_seq_length")
+        stated = read_json(sentence_config, KIND).get("max_seq_length")
         limits += [stated] if isinstance(stated, int) and stated > 0 else []
     return min(limits)
 
@@ -161,43 +150,9 @@ def _size(config: Mapping[str, Any], *names: str) -> int:
     return value
 
 
-def _has_safetensors(folder: Path) -> bool:
-    def any_of(stem: str) -> bool:
-        return (folder / stem).is_file() or (folder / f"{stem}.index.json").is_file()
-
-    if any_of("model.safetensors"):
-        return True
-    if any_of("pytorch_model.bin"):
-        return False
-    raise PackageError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin.")
-
-
-def _check_complete(folder: Path, network: nn.Module, missing_keys: Any) -> None:
-    missing = sorted(key for key in missing_keys if not key.startswith("pooler."))
-    if missing:
-        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
-    for name, value in network.state_dict().items():
-        if not name.startswith("pooler.") and not torch.isfinite(value).all():
-            raise PackageError(f"The weights in {folder} are damaged: {name} holds values that are not finite.")
-
-
 def _positions(network: PreTrainedModel) -> int:
     table = getattr(network.get_submodule("embeddings"), "position_embeddings", None)
     if not isinstance(table, nn.Embedding):
         return int(network.config.max_position_embeddings)
     # RoBERTa and its heirs number positions from padding_idx + 1.
     return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-
-
-@contextmanager
-def _failures_named(what: str, folder: Path) -> Iterator[None]:
-    # Which exception a damaged file causes depends on the family and the file, so all of them are caught here.
-    try:
-        yield
-    except Exception as error:
-        raise PackageError(f"The {what} in {folder} cannot be loaded: {_one_line(error)}.") from error
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return (text if len(text) <= 200 else text[:200] + "...").rstrip(".!")

@@ -13,7 +13,8 @@ from dragoman.expert import Expert
 from dragoman.ports import Port
 from dragoman.representation import Representation, Tokens
 from dragoman.texts import TruncationWarning, check_texts, encode_texts, pad
-from dragoman_bert.checkpoint import hidden_sizes, load_network, load_tokenizer, quiet, read_json, token_limit
+from dragoman.weights import read_json
+from dragoman_bert.checkpoint import KIND, hidden_sizes, load_network, load_tokenizer, quiet, token_limit
 from dragoman_bert.library import PreTrainedModel
 
 __all__ = ["Bert", "TruncationWarning"]
@@ -52,7 +53,7 @@ class Bert(Expert):
         Raises:
             PackageError: files are missing, damaged, or of another architecture.
         """
-        config = read_json(folder / cls.config_name)
+        config = read_json(folder / cls.config_name, KIND)
         hidden_sizes(config)
         network = load_network(folder, config)
         tokenizer = load_tokenizer(folder, network)
