@@ -116,6 +116,9 @@ def test_a_frozen_list_installs_again_and_switches_survive(maker, environment, t
     path = wheel(tmp_path, "x-listed", offering("listed"))
     installed = environment.dragoman("install", path)
     assert installed.returncode == 0, installed.stderr
+    assert "Installed x-listed 1.0; `dragoman plugins`" in installed.stderr
+    again = environment.dragoman("install", path)
+    assert (again.returncode, "no plugin came" in again.stderr) == (0, True)
     site = next(environment.folder.glob("lib/python*/site-packages"))
     assert (site / "x_listed-1.0.dist-info" / "INSTALLER").read_text().strip() == maker
     frozen = environment.dragoman("plugins", "freeze").stdout

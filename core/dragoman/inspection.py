@@ -12,7 +12,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -37,19 +38,20 @@ def inspect() -> list[Plugin]:
     fatal: dict[str, str] = {}
     while True:
         begun, problem = "", "it ends the process that imports it"
-        for message in _messages(fatal):
-            if message is None:
-                problem = "it does not let itself be interrupted"
-            elif isinstance(message, list):
-                return [Plugin(**data) for data in message]
-            else:
-                begun = message
+        with closing(_messages(fatal)) as messages:
+            for message in messages:
+                if message is None:
+                    problem = "it does not let itself be interrupted"
+                elif isinstance(message, list):
+                    return [Plugin(**data) for data in message]
+                else:
+                    begun = message
         if not begun:
             raise PluginError("The process that was to look at the plugins has ended; what it said is above.")
         fatal[begun] = f"{problem}; `dragoman disable {begun.partition('/')[2]}` keeps it away"
 
 
-def _messages(fatal: Mapping[str, str]) -> Iterator[Any]:
+def _messages(fatal: Mapping[str, str]) -> Generator[Any, None, None]:
     """What a child says: names of plugins that it begins with, then all plugins; ``None`` when it takes for ever."""
     receiving, sending = os.pipe()
     child = os.fork()
@@ -61,8 +63,9 @@ def _messages(fatal: Mapping[str, str]) -> Iterator[Any]:
         yield from _lines(receiving, patience=2 * plugins.plugin_seconds() + 1)
     finally:
         os.close(receiving)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # where SIGCHLD is ignored, it may be gone already
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def _lines(pipe: int, patience: float) -> Iterator[Any]:

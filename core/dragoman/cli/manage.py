@@ -35,15 +35,19 @@ def install(plugins: tuple[str, ...], files: tuple[str, ...], upgrade: bool, edi
     dragoman install ./my-plugin
     dragoman plugins freeze > plugins.txt; dragoman install -r plugins.txt
     """
+    from dragoman.installed import installed
     from dragoman.installer import keeping_hint, run_installer
 
     if not plugins and not files:
         raise InputError("Name what to install, or a list of it with -r FILE.")
+    before = set(installed())
     targets = [_target(plugin) for plugin in plugins]
     arguments = [part for target in targets for part in (["-e", target] if editable else [target])]
     arguments += [part for file in files for part in ("-r", file)]
     run_installer("install", [*(["--upgrade"] if upgrade else []), *arguments])
-    click.echo("Installed; `dragoman plugins` shows what it offers.", err=True)
+    came = sorted({f"{entry.distribution} {entry.version}" for entry in set(installed()) - before})
+    news = f"Installed {', '.join(came)}" if came else "Installed, but no plugin came or changed by it"
+    click.echo(f"{news}; `dragoman plugins` shows what there is.", err=True)
     if hint := keeping_hint(plugins):
         click.echo(hint, err=True)
 
