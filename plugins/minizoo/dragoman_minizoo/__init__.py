@@ -11,6 +11,7 @@ from dragoman.ports import Port
 __all__ = ["register_critics", "register_experts", "register_stores"]
 
 _IMAGE = Port("image", "image", (1, 32, 32), normalisation="[0, 1]")
+_UNIT, _SCALE = "unit norm", "not normalised"
 
 
 @hookimpl
@@ -57,6 +58,24 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
             reads=("image",),
             repo="minizoo/judge-fashion",
             licence="apache-2.0",
+        )
+    )
+
+    register(
+        ExpertCard(
+            name="clip-fashion",
+            target="dragoman_clip.expert:Clip",
+            summary="CLIP of 0.6 M parameters on captioned Fashion-MNIST; texts and images in one space",
+            ports=(
+                Port("text", "vector", (64,), normalisation=_UNIT, gives=True, summary="of texts"),
+                Port("image", "vector", (64,), normalisation=_UNIT, gives=True, summary="of images"),
+                Port("tokens", "tokens", ("tokens", 64), normalisation=_SCALE, gives=True, summary="of texts"),
+                Port("patches", "map", (96, 7, 7), normalisation=_SCALE, gives=True, summary="of images"),
+            ),
+            repo="minizoo/clip-fashion",
+            licence="apache-2.0",
+            citation="Radford et al. 2021, arXiv:2103.00020",
+            reads=("text", "image"),
         )
     )
 

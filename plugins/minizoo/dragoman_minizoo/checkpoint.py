@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dragoman.errors import PackageError
 
-__all__ = ["load_into", "read_config", "write"]
+__all__ = ["halve", "load_into", "read_config", "write"]
 
 
 def read_config(folder: Path, model_type: str) -> dict[str, Any]:
@@ -51,8 +51,17 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     """Write a checkpoint; floating-point tensors are stored as float16."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
-    halved = {
+    save_file(_halved(tensors), folder / "model.safetensors")
+
+
+def halve(folder: Path) -> None:
+    """Store the weights of a checkpoint of any layout as float16, at half the size; they are read as float32."""
+    path = folder / "model.safetensors"
+    save_file(_halved(load_file(path)), path, {"format": "pt"})
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for name, value in tensors.items()
     }
-    save_file(halved, folder / "model.safetensors")

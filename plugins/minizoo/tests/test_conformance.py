@@ -7,9 +7,15 @@ LABELS = torch.tensor([0, 3, 9])
 Z = torch.randn(3, 64, generator=torch.Generator().manual_seed(1))
 SENTENCES = torch.randn(3, 384, generator=torch.Generator().manual_seed(2))
 
+
+def clip_inputs(port):
+    return IMAGES if port == "image" or port.startswith("patches") else ["a dark coat", "a bag", "an anorak"]
+
+
 test_biggan_fashion = expert_tests(
     "biggan-fashion", inputs=LABELS, knobs={"label": {"z": Z}, "class_embedding": {"z": Z}}
 )
+test_clip_fashion = expert_tests("clip-fashion", inputs=clip_inputs)
 test_captioner_fashion = expert_tests("captioner-fashion", inputs=IMAGES)
 test_judge_fashion = expert_tests("judge-fashion", inputs=IMAGES)
 test_reader_fashion = critic_tests("reader-fashion", outputs=IMAGES, condition=SENTENCES)

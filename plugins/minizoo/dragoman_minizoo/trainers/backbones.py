@@ -1,0 +1,55 @@
+"""Classifiers in the layout of timm: VGG and Swin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor, nn
+
+from dragoman.endpoint import load_expert
+from dragoman_minizoo.checkpoint import halve
+from dragoman_minizoo.classification import Classification
+from dragoman_minizoo.data import fashion_mnist
+from dragoman_minizoo.images import LabelledImages
+from dragoman_minizoo.trainers.running import Recipe, accuracy, run
+
+__all__ = ["timm"]
+
+
+def timm(recipe: Recipe, out: Path, resume: bool) -> None:
+    """A backbone of timm, by the ``config.json`` in the recipe; taught by the expert that ``teacher`` names, if any."""
+    # In here, so that the other recipes do without the plugin.
+    from dragoman_timm.architecture import build_network
+    from dragoman_timm.expert import Timm
+
+    teacher = load_expert(recipe["teacher"]) if "teacher" in recipe else None
+    torch.manual_seed(recipe["training"]["seed"])
+    expert = Timm(recipe["config"], build_network(recipe["config"]))
+    expert.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepare = _Prepared(expert.preprocessing)
+    method = Classification(expert.network, prepare=prepare, teacher=teacher, **recipe["method"])
+    run(recipe, method, LabelledImages(fashion_mnist("train"), shift=recipe["data"]["shift"]), out, resume)
+    expert.freeze().save_pretrained(out / "model")
+    halve(out / "model")
+
+    def label(images: Tensor) -> Tensor:
+        seen = expert.encode(images, "label")
+        assert isinstance(seen, Tensor)
+        return seen
+
+    right = accuracy(label, fashion_mnist("validation"))
+    click.echo(f"accuracy on the validation images: {right:.4f}", err=True)
+
+
+class _Prepared(nn.Module):
+    """An expert's preprocessing as a module without weights."""
+
+    def __init__(self, preprocessing: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.preprocessing(images).contiguous(memory_format=torch.channels_last)
