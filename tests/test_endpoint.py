@@ -35,6 +35,22 @@ class TestSpelling:
         assert (spec.expert, spec.address, spec.port) == parts
         assert str(spec) == text
 
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            ("timm:resnet50.a1_in1k", ("timm", "resnet50.a1_in1k", "")),
+            ("timm:resnet50", ("timm", "resnet50", "")),
+            ("timm:resnet50.a1_in1k:stage.2", ("timm", "resnet50.a1_in1k", "stage.2")),
+            ("timm:pooled", ("timm", "", "pooled")),
+            ("vgg16:stage.7", ("vgg16", "", "stage.7")),
+            ("nobody:x", ("nobody", "", "x")),
+        ],
+    )
+    def test_what_follows_an_expert_without_a_default_checkpoint_is_one(self, text, parts):
+        spec = EndpointSpec.parse(text)
+        assert (spec.expert, spec.address, spec.port) == parts
+        assert EndpointSpec.parse(str(spec)) == spec
+
     @pytest.mark.parametrize("text", ["", ":cls", "=org/name", "bert=", "bert:", "bert=:cls", "bert=org/name:", ":"])
     def test_what_is_incomplete_is_one_sentence(self, text):
         with pytest.raises(InputError, match="names no expert; write NAME, NAME:PORT or NAME=ADDRESS:PORT"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dragoman.cards import ExpertCard
-from dragoman.errors import InputError, PortError
+from dragoman.errors import DragomanError, InputError, PortError
 from dragoman.plugins import zoo
 from dragoman.ports import Port
 
@@ -40,6 +40,9 @@ class EndpointSpec:
         >>> EndpointSpec.parse("bert=google-bert/bert-base-uncased:cls")
         EndpointSpec(expert='bert', address='google-bert/bert-base-uncased', port='cls')
 
+        An expert without a default checkpoint may be followed by one behind a colon: ``timm:resnet50.a1_in1k`` and
+        ``timm:resnet50.a1_in1k:stage.2``.
+
         A colon inside an address (``C:\models``, ``lab:8000/model``) does not begin a port, since no port's name has
         a slash.
 
@@ -50,9 +53,22 @@ class EndpointSpec:
         if not colon or ("=" in left and {"/", "\\"} & set(port)):
             left, colon, port = text, "", ""
         name, equals, address = left.partition("=")
+        if not equals:
+            name, equals, address = left.partition(":")
         if not name or (equals and not address) or (colon and not port):
             raise InputError(f"{text!r} names no expert; write NAME, NAME:PORT or NAME=ADDRESS:PORT.")
-        return cls(name, address, port)
+        return cls(name, address, port)._settled()
+
+    def _settled(self) -> EndpointSpec:
+        """The same, with the address where what stands in the place of the port is one."""
+        if not self.port or self.address:
+            return self
+        try:
+            card = self.card
+        except DragomanError:  # said when the expert is loaded
+            return self
+        known = bool(card.repo) or self.port in {port.name for port in card.ports}
+        return self if known else EndpointSpec(self.expert, self.port)
 
     def __str__(self) -> str:
         return self.expert + (f"={self.address}" if self.address else "") + (f":{self.port}" if self.port else "")

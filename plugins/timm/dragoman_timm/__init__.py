@@ -77,7 +77,7 @@ SWIN_TINY = ExpertCard(
 TIMM = ExpertCard(
     name="timm",
     target="dragoman_timm.expert:Timm",
-    summary="Any backbone of timm: timm=ARCHITECTURE[.TAG] or timm=REPOSITORY, as in timm=resnet50.a1_in1k:stage.2",
+    summary="Any backbone of timm: timm:ARCHITECTURE[.TAG] or timm=REPOSITORY, as in timm:resnet50.a1_in1k:stage.2",
     ports=(
         _vector("pooled", "width", "what the classifier reads"),
         _map("features", "channels", "height", "width"),
@@ -86,6 +86,7 @@ TIMM = ExpertCard(
         _LABEL,
     ),
     checkpoints=("timm/resnet50.a1_in1k", "timm/convnext_tiny.in12k_ft_in1k", "timm/vit_base_patch16_224.dino"),
+    licence="other",
     citation="Wightman 2019, github.com/huggingface/pytorch-image-models",
     reads=("image",),
 )
