@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dragoman.expert import Expert
 from dragoman.training.method import Batch, Losses, Method, Phase
 
 __all__ = ["Classification"]
@@ -23,7 +22,7 @@ class Classification(Method):
         smoothing: mass of the other classes.
         weight_decay: of AdamW.
         prepare: what happens to images in [0, 1] before the network sees them; nothing when omitted.
-        teacher: an expert with a port ``logits``; frozen.
+        teacher: images in [0, 1] to logits; frozen.
         trust: share of the teacher in the loss.
     """
 
@@ -35,7 +34,7 @@ class Classification(Method):
         smoothing: float = 0.05,
         weight_decay: float = 0.02,
         prepare: nn.Module | None = None,
-        teacher: Expert | None = None,
+        teacher: nn.Module | None = None,
         trust: float = 0.5,
     ) -> None:
         super().__init__()
@@ -67,6 +66,5 @@ class Classification(Method):
     @torch.no_grad()
     def _taught(self, image: Tensor) -> Tensor:
         assert self.teacher is not None
-        logits = self.teacher.encode(image, "logits")
-        assert isinstance(logits, Tensor)
-        return logits.softmax(dim=1)
+        probabilities: Tensor = self.teacher(image).float().softmax(dim=1)
+        return probabilities

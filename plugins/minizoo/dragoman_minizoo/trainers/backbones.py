@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.endpoint import load_expert
+from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.checkpoint import halve
 from dragoman_minizoo.classification import Classification
 from dragoman_minizoo.data import fashion_mnist
@@ -20,12 +21,14 @@ __all__ = ["timm"]
 
 
 def timm(recipe: Recipe, out: Path, resume: bool) -> None:
-    """A backbone of timm, by the ``config.json`` in the recipe; taught by the expert that ``teacher`` names, if any."""
+    """A backbone of timm, by the ``config.json`` in the recipe; taught by the captioner's eye if ``taught``."""
     # In here, so that the other recipes do without the plugin.
     from dragoman_timm.architecture import build_network
     from dragoman_timm.expert import Timm
 
-    teacher = load_expert(recipe["teacher"]) if "teacher" in recipe else None
+    eye = load_expert("captioner-fashion")
+    assert isinstance(eye, Captioner)
+    teacher = eye.network if recipe["taught"] else None
     torch.manual_seed(recipe["training"]["seed"])
     expert = Timm(recipe["config"], build_network(recipe["config"]))
     expert.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
