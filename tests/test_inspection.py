@@ -29,7 +29,7 @@ DEADLY = {
 
 
 def listed(site, **variables: str) -> dict[str, dict[str, object]]:
-    ran = dragoman("plugins", "--json", site=site, DRAGOMAN_PLUGIN_SECONDS="0.5", **variables)
+    ran = dragoman("plugins", "--json", site=site, DRAGOMAN_PLUGIN_SECONDS="2", **variables)
     assert ran.returncode == 0, ran.stderr
     return {row["name"]: row for row in json.loads(ran.stdout)}
 
