@@ -126,6 +126,8 @@ def test_a_frozen_list_installs_again_and_switches_survive(maker, environment, t
     assert mine == [f"x-listed @ {path.as_uri()}"]
     assert environment.dragoman("disable", "x-listed").returncode == 0
     assert states(environment)["x-listed"]["state"] == "disabled"
+    environment.dragoman("uninstall", "x-listed")
+    assert "`dragoman enable x-listed`" in environment.dragoman("install", path).stderr
     assert "listed" not in environment.dragoman("experts").stdout
     assert environment.dragoman("enable", "x-listed").returncode == 0
     assert "listed" in environment.dragoman("experts").stdout

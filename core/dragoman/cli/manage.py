@@ -45,9 +45,13 @@ def install(plugins: tuple[str, ...], files: tuple[str, ...], upgrade: bool, edi
     arguments = [part for target in targets for part in (["-e", target] if editable else [target])]
     arguments += [part for file in files for part in ("-r", file)]
     run_installer("install", [*(["--upgrade"] if upgrade else []), *arguments])
-    came = sorted({f"{entry.distribution} {entry.version}" for entry in set(installed()) - before})
-    news = f"Installed {', '.join(came)}" if came else "Installed, but no plugin came or changed by it"
+    came = set(installed()) - before
+    names = ", ".join(sorted({f"{entry.distribution} {entry.version}" for entry in came}))
+    news = f"Installed {names}" if came else "Installed, but no plugin came or changed by it"
     click.echo(f"{news}; `dragoman plugins` shows what there is.", err=True)
+    for entry in came:
+        if by := disabled_by(entry.name, entry.distribution):
+            click.echo(f"{entry.name} is switched off by {by}; `dragoman enable {entry.name}` undoes it.", err=True)
     if hint := keeping_hint(plugins):
         click.echo(hint, err=True)
 
