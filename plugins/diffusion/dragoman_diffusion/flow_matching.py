@@ -41,6 +41,7 @@ class FlowMatching(VectorTranslator):
         embedder_width: width of the condition embedder.
         embedder_layers: hidden layers of the condition embedder.
         dropout: share of conditions that are dropped in training, for guidance.
+        atom_temperature: temperature of the atoms' distribution when sampling, times the one that is asked for.
         seed: seed of the first weights.
     """
 
@@ -54,6 +55,7 @@ class FlowMatching(VectorTranslator):
         "embedder_width": (1, math.inf),
         "embedder_layers": (0, math.inf),
         "dropout": (0, 0.99),
+        "atom_temperature": (0, math.inf),
         "seed": (0, 2**31 - 1),
     }
     choices: ClassVar[tuple[Knob, ...]] = (
@@ -75,6 +77,7 @@ class FlowMatching(VectorTranslator):
         embedder_width: int = 256,
         embedder_layers: int = 2,
         dropout: float = 0.1,
+        atom_temperature: float = 0.5,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -89,6 +92,7 @@ class FlowMatching(VectorTranslator):
                 "embedder_width": embedder_width,
                 "embedder_layers": embedder_layers,
                 "dropout": dropout,
+                "atom_temperature": atom_temperature,
                 "seed": seed,
             }
         )

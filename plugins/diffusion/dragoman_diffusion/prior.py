@@ -77,6 +77,7 @@ class DiffusionPrior(VectorTranslator):
         embedder_width: width of the condition embedder.
         embedder_layers: hidden layers of the condition embedder.
         dropout: share of conditions that are dropped in training, for guidance.
+        atom_temperature: temperature of the atoms' distribution when sampling, times the one that is asked for.
         seed: seed of the first weights.
     """
 
@@ -96,6 +97,7 @@ class DiffusionPrior(VectorTranslator):
         "embedder_width": (1, math.inf),
         "embedder_layers": (0, math.inf),
         "dropout": (0, 0.99),
+        "atom_temperature": (0, math.inf),
         "seed": (0, 2**31 - 1),
     }
     choices: ClassVar[tuple[Knob, ...]] = (
@@ -121,6 +123,7 @@ class DiffusionPrior(VectorTranslator):
         embedder_width: int = 256,
         embedder_layers: int = 2,
         dropout: float = 0.1,
+        atom_temperature: float = 0.5,
         seed: int = 0,
     ) -> None:
         if width % heads:
@@ -140,6 +143,7 @@ class DiffusionPrior(VectorTranslator):
                 "embedder_width": embedder_width,
                 "embedder_layers": embedder_layers,
                 "dropout": dropout,
+                "atom_temperature": atom_temperature,
                 "seed": seed,
             }
         )

@@ -85,7 +85,7 @@ class VectorTranslator(Translator):
         check_known(chosen, cls.limits, cls.name)
         for name, value in chosen.items():
             least, most = cls.limits[name]
-            check_range(name, value, least, most, whole=name != "dropout")
+            check_range(name, value, least, most, whole=name not in ("dropout", "atom_temperature"))
         return cls(**cls._ports(source, target), **chosen)
 
     @classmethod
@@ -167,8 +167,8 @@ class VectorTranslator(Translator):
         Args:
             condition: a batch of conditions.
             generator: source of randomness, read row by row.
-            temperature: standard deviation of the noise from which a sample begins, and of the atoms' distribution
-                its usual temperature.
+            temperature: standard deviation of the noise from which a sample begins, and a factor of the temperature
+                of the atoms' distribution.
             **knobs: see :attr:`choices`; ``guidance_scale`` is w in ``w f(x, c) + (1 - w) f(x)``, 1 for no guidance.
 
         Raises:
@@ -181,7 +181,8 @@ class VectorTranslator(Translator):
         noise = randn_rows(len(embedded), copies * size + bool(self.atoms), generator).to(embedded)
         index = None
         if self.atoms is not None:
-            index = self.atoms.draw(embedded, torch.special.ndtr(noise[:, -1]), temperature)
+            sharpness = temperature * self.config["atom_temperature"]
+            index = self.atoms.draw(embedded, torch.special.ndtr(noise[:, -1]), sharpness)
         if not size:
             return self._join(noise[:, :0], index)
         start = temperature * noise[:, : copies * size].view(-1, copies, size)
