@@ -110,8 +110,12 @@ class UNet(nn.Module):
 
 
 def _groups(widths: Sequence[int]) -> int:
-    """The largest number of groups, at most 32, that divides all widths."""
-    return next(groups for groups in range(32, 0, -1) if all(width % groups == 0 for width in widths))
+    """The largest number of groups, at most 32, that divides all widths and leaves four channels to a group.
+
+    With a group for each channel nothing of a map's mean is left, such as how bright a picture is.
+    """
+    most = max(1, min(32, min(widths) // 4))
+    return next(groups for groups in range(most, 0, -1) if all(width % groups == 0 for width in widths))
 
 
 def _check(widths: Sequence[int], layers: Sequence[int], attends: Sequence[bool], head: int) -> None:
