@@ -11,7 +11,6 @@ import io
 from pathlib import Path
 
 import click
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,14 +19,16 @@ from dragoman.endpoint import load_expert
 from dragoman.pairs.files import LATENTS, TABLE
 from dragoman.training.seeding import generator_for
 from dragoman_diffusion.lowres import shrink
-from dragoman_minizoo.attributes import levels, measure
+from dragoman_minizoo.captioned import captions_of
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.data import Labelled, fashion_mnist
-from dragoman_minizoo.vocabulary import TRAINING, describe
+from dragoman_minizoo.vocabulary import TRAINING
 
 __all__ = ["caption", "write_pairs"]
 
 FULL_SIDE = 32
+#: Images that are measured at once.
+CHUNK = 1024
 
 
 @click.command()
@@ -51,14 +52,10 @@ def caption(data: Labelled, boundaries: Tensor, seed: int) -> list[str]:
         seed: of wording and mentions.
     """
     generator = generator_for(seed, "real captions")
-    seen = torch.cat(
-        [
-            levels(measure(images.float() / 255), labels, boundaries)
-            for images, labels in zip(data.images.split(1024), data.labels.split(1024), strict=True)
-        ]
-    )
-    looks = zip(data.labels.tolist(), seen.tolist(), strict=True)
-    return [describe(label, row, TRAINING, generator)[0] for label, row in looks]
+    said: list[str] = []
+    for images, labels in zip(data.images.split(CHUNK), data.labels.split(CHUNK), strict=True):
+        said += captions_of(images.float() / 255, labels, boundaries, TRAINING, generator)
+    return said
 
 
 def write_pairs(data: Labelled, side: int, seed: int, folder: Path) -> None:
