@@ -72,6 +72,14 @@ class Fusion(nn.Module):
 
         default_format().save(self, Path(folder))
 
+    @torch.no_grad()
+    def round_weights(self, dtype: torch.dtype = torch.float16) -> Self:
+        """Round the translator's weights to a smaller type; they stay float32, but are stored in half the room."""
+        for value in self.translator.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.to(dtype))
+        return self
+
     def push_to_hub(
         self,
         repo_id: str,

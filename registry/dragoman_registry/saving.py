@@ -24,7 +24,7 @@ from dragoman_registry.parts import TranslatorPart
 from dragoman_registry.references import component_of
 from dragoman_registry.requirements import requirements_of
 from dragoman_registry.samples import write_samples
-from dragoman_registry.tensors import save_tensors
+from dragoman_registry.tensors import narrowed, save_tensors
 from dragoman_registry.vectors import read_vectors, write_vectors
 from dragoman_registry.verify import list_files
 
@@ -57,7 +57,7 @@ def save_fusion(fusion: Fusion, folder: Path) -> None:
 
 
 def _write(fusion: Fusion, fresh: Path, old_card: str, title: str) -> None:
-    save_tensors(fusion.translator.state_dict(), fresh / WEIGHTS)
+    save_tensors(narrowed(fusion.translator.state_dict()), fresh / WEIGHTS)
     training = fusion.translator.training
     fusion.translator.eval()
     write_vectors(fusion, fresh)

@@ -12,7 +12,7 @@ from dragoman.errors import PackageError
 from dragoman_registry.atomic import flush
 from dragoman_registry.header import read_header
 
-__all__ = ["check_finite", "load_tensors", "save_tensors"]
+__all__ = ["check_finite", "load_tensors", "narrowed", "save_tensors"]
 
 # One key only: the order of several is not reproducible, and then neither are the file's bytes.
 _METADATA = {"format": "pt"}
@@ -54,6 +54,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise PackageError(f"{path} cannot be read: {error}; it is damaged, fetch or save it again.") from error
     check_finite(tensors, str(path))
     return tensors
+
+
+def narrowed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, as float16 where they are float32, if none of them loses a bit by that.
+
+    Weights that were rounded to half precision take half the room so, and are read back as they were.
+    """
+    halves = {name: value.half() if value.dtype == torch.float32 else value for name, value in tensors.items()}
+    exact = all(torch.equal(half.to(tensors[name].dtype), tensors[name]) for name, half in halves.items())
+    return halves if exact else dict(tensors)
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import dragoman
 from dragoman import Expert
@@ -143,6 +144,17 @@ def test_half_precision_weights_are_kept_and_loaded(fusion: Fusion, tmp_path: Pa
     fusion.translator.load_state_dict(rounded)
     fusion.save_pretrained(tmp_path / "package")
     assert torch.equal(draw(dragoman.load(tmp_path / "package")), draw(fusion))
+
+
+def test_rounded_weights_are_stored_in_half_the_room_and_lose_nothing(fusion: Fusion, tmp_path: Path) -> None:
+    fusion.save_pretrained(tmp_path / "full")
+    rounded = fusion.round_weights()
+    rounded.save_pretrained(tmp_path / "half")
+    stored = load_file(tmp_path / "half" / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    assert {tensor.dtype for tensor in load_file(tmp_path / "full" / "model.safetensors").values()} == {torch.float32}
+    loaded = dragoman.load(tmp_path / "half").translator.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in rounded.translator.state_dict().items())
 
 
 def test_global_generator_is_left_alone(package: Path) -> None:

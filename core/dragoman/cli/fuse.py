@@ -49,10 +49,11 @@ LARGEST_SEED = 2**63 - 1
 @click.option(
     "--resume", is_flag=True, help="Go on with the run that was interrupted in the folder; --out alone will do."
 )
+@click.option("--half", is_flag=True, help="Round the trained weights to half precision, which halves the package.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; the fusion is in OUT/model."
 )
-def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, **options: Any) -> None:
+def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, half: bool, **options: Any) -> None:
     r"""Fuse two experts: train a translator from one's representation into the other's space.
 
     Give RECIPE (a TOML file, or a fusion, which is then made again), or --from and --to.
@@ -64,7 +65,7 @@ def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, **opti
     """
     chosen = _chosen(recipe, out, resume, options)
     try:
-        _carry_out(chosen, out, device, resume)
+        _carry_out(chosen, out, device, resume, half)
     except KeyboardInterrupt:
         click.echo(_farewell(out, device), err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
@@ -79,7 +80,7 @@ def _farewell(out: Path, device: str | None) -> str:
     return f"Interrupted; go on with: {shlex.join(['dragoman', 'fuse', '--resume', '--out', str(out), *where])}"
 
 
-def _carry_out(chosen: Recipe, out: Path, device: str | None, resume: bool) -> None:
+def _carry_out(chosen: Recipe, out: Path, device: str | None, resume: bool, half: bool) -> None:
     from dragoman.cli.sample import check_device
     from dragoman.fuse import fuse as carry_out
     from dragoman.training.device import is_main_process
@@ -88,6 +89,8 @@ def _carry_out(chosen: Recipe, out: Path, device: str | None, resume: bool) -> N
         check_device(device)
     fusion = carry_out(chosen, out, device=device, resume=resume)
     if is_main_process():
+        if half:
+            fusion.round_weights()
         fusion.save_pretrained(out / "model")
         click.echo(out / "model")
 
