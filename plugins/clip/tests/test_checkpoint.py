@@ -68,7 +68,8 @@ def test_pickled_weights_are_read_without_running_anything(tiny, folder):
     expected = tiny.load(folder).encode(["a red bag"], "text")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    assert torch.equal(tiny.load(folder).encode(["a red bag"], "text"), expected)
+    # Weights stand at other places of memory then, which may change the last bit.
+    torch.testing.assert_close(tiny.load(folder).encode(["a red bag"], "text"), expected, atol=1e-6, rtol=0)
     torch.save({"weight": os.system}, folder / "pytorch_model.bin")
     refuse(tiny, folder, "weights in .* cannot be loaded")
 

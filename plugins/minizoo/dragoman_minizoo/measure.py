@@ -22,7 +22,7 @@ from dragoman_minizoo.captioned import captions_of
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.data import LABELS, Labelled, fashion_mnist
 from dragoman_minizoo.prompts import TIERS, make_prompts
-from dragoman_minizoo.trainers.running import accuracy
+from dragoman_minizoo.trainers.running import accuracy, labels_of
 from dragoman_minizoo.vocabulary import HELD_OUT, TRAINING, Vocabulary
 
 __all__ = ["classifier", "encoders", "generator", "main"]
@@ -47,7 +47,7 @@ def main(name: str, model: str) -> None:
 
 def classifier(expert: Expert) -> dict[str, Any]:
     """Accuracy of an expert with the port ``logits``."""
-    return {"accuracy": accuracy(lambda images: _tensor(expert, images, "logits").argmax(dim=1), fashion_mnist("test"))}
+    return {"accuracy": accuracy(labels_of(expert), fashion_mnist("test"))}
 
 
 def encoders(expert: Expert) -> dict[str, Any]:

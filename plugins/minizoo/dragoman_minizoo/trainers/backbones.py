@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -15,13 +16,16 @@ from dragoman_minizoo.checkpoint import halve
 from dragoman_minizoo.classification import Classification
 from dragoman_minizoo.data import fashion_mnist
 from dragoman_minizoo.images import LabelledImages
-from dragoman_minizoo.trainers.running import Recipe, accuracy, run
+from dragoman_minizoo.trainers.running import Recipe, accuracy, labels_of, run
 
 __all__ = ["timm"]
 
 
 def timm(recipe: Recipe, out: Path, resume: bool) -> None:
-    """A backbone of timm, by the ``config.json`` in the recipe; taught by the captioner's eye if ``taught``."""
+    """A backbone of timm, by the ``config.json`` in the recipe; taught by the captioner's eye if ``taught``.
+
+    The averaged weights of the latest checkpoint are always in ``OUT/model``.
+    """
     # In here, so that the other recipes do without the plugin.
     from dragoman_timm.architecture import build_network
     from dragoman_timm.expert import Timm
@@ -34,17 +38,18 @@ def timm(recipe: Recipe, out: Path, resume: bool) -> None:
     expert.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare = _Prepared(expert.preprocessing)
     method = Classification(expert.network, prepare=prepare, teacher=teacher, **recipe["method"])
-    run(recipe, method, LabelledImages(fashion_mnist("train"), shift=recipe["data"]["shift"]), out, resume)
-    expert.freeze().save_pretrained(out / "model")
-    halve(out / "model")
+    validation = fashion_mnist("validation")
 
-    def label(images: Tensor) -> Tensor:
-        seen = expert.encode(images, "label")
-        assert isinstance(seen, Tensor)
-        return seen
+    def keep(step: int, weights: Mapping[str, Tensor]) -> None:
+        averaged = Timm(recipe["config"], copy.deepcopy(expert.network)).freeze()
+        averaged.network.load_state_dict(weights)
+        averaged.save_pretrained(out / "model")
+        halve(out / "model")
+        click.echo(
+            f"step {step}: accuracy on the validation images {accuracy(labels_of(averaged), validation):.4f}", err=True
+        )
 
-    right = accuracy(label, fashion_mnist("validation"))
-    click.echo(f"accuracy on the validation images: {right:.4f}", err=True)
+    run(recipe, method, LabelledImages(fashion_mnist("train"), shift=recipe["data"]["shift"]), out, resume, keep)
 
 
 class _Prepared(nn.Module):

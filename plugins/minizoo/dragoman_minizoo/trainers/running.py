@@ -10,11 +10,12 @@ import click
 import torch
 from torch import Tensor
 
+from dragoman.expert import Expert
 from dragoman.training.method import BatchSource, Method
 from dragoman.training.trainer import Settings, Trainer
 from dragoman_minizoo.data import Labelled, fashion_mnist
 
-__all__ = ["Recipe", "accuracy", "run", "say_accuracy"]
+__all__ = ["Recipe", "accuracy", "labels_of", "run", "say_accuracy"]
 
 #: Content of a recipe's TOML file.
 Recipe: TypeAlias = Mapping[str, Any]
@@ -37,6 +38,17 @@ def accuracy(labels: Callable[[Tensor], Tensor], data: Labelled) -> float:
     """Share of images whose class is right; ``labels`` takes images in [0, 1]."""
     right = torch.cat([labels(part.float() / 255) for part in data.images.split(1000)]) == data.labels
     return float(right.float().mean())
+
+
+def labels_of(expert: Expert) -> Callable[[Tensor], Tensor]:
+    """Images to the most likely classes, by an expert with the port ``logits``."""
+
+    def labels(images: Tensor) -> Tensor:
+        logits = expert.encode(images, "logits")
+        assert isinstance(logits, Tensor)
+        return logits.argmax(dim=1)
+
+    return labels
 
 
 def say_accuracy(labels: Callable[[Tensor], Tensor]) -> None:
