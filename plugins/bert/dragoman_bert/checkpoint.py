@@ -6,21 +6,19 @@ read with ``weights_only``, and configuration keys that name other files or kern
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from logging import ERROR
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging
 
 from dragoman.errors import PackageError
+from dragoman.pretrained import architecture, check_complete, check_tokenizer, quiet
 from dragoman.weights import check_finite, failures_named, has_safetensors, read_json
 from dragoman_bert.library import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
-__all__ = ["FAMILIES", "KIND", "hidden_sizes", "load_network", "load_tokenizer", "quiet", "token_limit"]
+__all__ = ["FAMILIES", "KIND", "hidden_sizes", "load_network", "load_tokenizer", "token_limit"]
 
 #: What a folder is said not to be, if it is not.
 KIND = "BERT-family checkpoint"
@@ -50,9 +48,6 @@ FAMILIES = frozenset(
     }
 )
 
-# Keys of config.json that make transformers load something else than the weights beside it.
-_NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
-
 
 def hidden_sizes(config: Mapping[str, Any]) -> tuple[int, int]:
     """Width of the hidden states and number of layers, from a checkpoint's configuration.
@@ -73,7 +68,7 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
     Raises:
         PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
-    options = {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
+    options = architecture(config)
     safetensors = has_safetensors(folder)
     # An absent pooler is drawn at random before it is dropped; the global generator must not notice.
     with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
@@ -86,9 +81,7 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
             local_files_only=True,
             trust_remote_code=False,
         )
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
+    check_complete(folder, [key for key in report["missing_keys"] if not key.startswith("pooler.")])
     if hasattr(network, "pooler"):
         network.pooler = None
     check_finite(folder, network.state_dict())
@@ -109,9 +102,7 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
         raise PackageError(f"{folder} holds no tokenizer vocabulary (tokenizer.json or the family's own files).")
     embeddings = network.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
-    if len(tokenizer) > embeddings.num_embeddings:
-        counts = f"{len(tokenizer)} tokens, but the encoder has {embeddings.num_embeddings} embeddings"
-        raise PackageError(f"The tokenizer in {folder} does not belong to its weights: it has {counts}.")
+    check_tokenizer(folder, tokenizer, embeddings.num_embeddings, "encoder")
     return tokenizer
 
 
@@ -127,20 +118,6 @@ def token_limit(folder: Path, network: PreTrainedModel, tokenizer: Any) -> int:
         stated = read_json(sentence_config, KIND).get("max_seq_length")
         limits += [stated] if isinstance(stated, int) and stated > 0 else []
     return min(limits)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and load reports; errors are raised as exceptions anyway."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _size(config: Mapping[str, Any], *names: str) -> int:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from dragoman.expert import Expert
 from dragoman.ports import Port
+from dragoman.pretrained import quiet
 from dragoman.representation import Representation, Tokens
 from dragoman.texts import TruncationWarning, check_texts, encode_texts, pad
 from dragoman.weights import read_json
-from dragoman_bert.checkpoint import KIND, hidden_sizes, load_network, load_tokenizer, quiet, token_limit
+from dragoman_bert.checkpoint import KIND, hidden_sizes, load_network, load_tokenizer, token_limit
 from dragoman_bert.library import PreTrainedModel
 
 __all__ = ["Bert", "TruncationWarning"]

@@ -15,8 +15,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
+from dragoman.pretrained import quiet
 from dragoman.stores import Location
-from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
 
 WORDS = ["a", "red", "blue", "striped", "bag", "shoe", "with", "long", "sleeves", "very"]

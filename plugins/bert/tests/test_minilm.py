@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from dragoman.pretrained import quiet
 from dragoman.texts import TruncationWarning
-from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
 
 TEXTS = [

@@ -6,27 +6,22 @@ keys that name other files or kernels to load are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from logging import ERROR
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from dragoman.errors import PackageError
+from dragoman.pretrained import architecture, check_complete, check_tokenizer, quiet
 from dragoman.weights import check_finite, failures_named, has_safetensors
 from dragoman_clip.library import AutoConfig, AutoTokenizer, CLIPModel, PreTrainedModel, SiglipModel
 
-__all__ = ["MODELS", "Sizes", "load_network", "load_tokenizer", "model_config", "quiet", "sizes_of"]
+__all__ = ["MODELS", "Sizes", "load_network", "load_tokenizer", "model_config", "sizes_of"]
 
 #: Classes of networks by ``model_type``.
 MODELS: dict[str, type[PreTrainedModel]] = {"clip": CLIPModel, "siglip": SiglipModel}
-
-# Keys of config.json that make transformers load something else than the weights beside it.
-_NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,7 @@ def model_config(config: Mapping[str, Any]) -> Any:
     if family not in MODELS:
         known = " nor ".join(MODELS)
         raise PackageError(f"The checkpoint is of architecture {family!r}, which is neither {known}.")
-    options = {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
-    options = {key: _tower(value) if key.endswith("_config") else value for key, value in options.items()}
+    options = {key: _tower(value) if key.endswith("_config") else value for key, value in architecture(config).items()}
     try:
         with quiet():
             return AutoConfig.for_model(options.pop("model_type"), **options)
@@ -107,9 +101,7 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
             local_files_only=True,
         )
     network, report = loaded
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
+    check_complete(folder, report["missing_keys"])
     assert isinstance(network, PreTrainedModel)
     check_finite(folder, network.state_dict())
     return network
@@ -126,28 +118,11 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
     # Without vocabulary files transformers silently builds a tokenizer that knows its special tokens only.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise PackageError(f"{folder} holds no tokenizer vocabulary (tokenizer.json or the family's own files).")
-    embeddings = int(network.config.text_config.vocab_size)
-    if len(tokenizer) > embeddings:
-        counts = f"{len(tokenizer)} tokens, but the text tower has {embeddings} embeddings"
-        raise PackageError(f"The tokenizer in {folder} does not belong to its weights: it has {counts}.")
+    check_tokenizer(folder, tokenizer, int(network.config.text_config.vocab_size), "text tower")
     return tokenizer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and load reports; errors are raised as exceptions anyway."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _tower(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
-    return {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
+    return architecture(config)

@@ -14,10 +14,11 @@ from torch.nn import functional
 from dragoman.errors import InputError
 from dragoman.expert import Expert
 from dragoman.ports import Port
+from dragoman.pretrained import quiet
 from dragoman.representation import Representation, Tokens
 from dragoman.texts import encode_texts, pad
 from dragoman.weights import read_json
-from dragoman_clip.checkpoint import load_network, load_tokenizer, quiet, sizes_of
+from dragoman_clip.checkpoint import load_network, load_tokenizer, sizes_of
 from dragoman_clip.library import PreTrainedModel
 from dragoman_clip.preprocessing import Preprocessing, read_preprocessor
 

@@ -12,8 +12,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import CLIPConfig, PreTrainedTokenizerFast, SiglipConfig
 
+from dragoman.pretrained import quiet
 from dragoman.stores import Location
-from dragoman_clip.checkpoint import MODELS, quiet
+from dragoman_clip.checkpoint import MODELS
 from dragoman_clip.expert import Clip
 
 WORDS = ["a", "photo", "of", "red", "blue", "striped", "bag", "shoe", "with", "long", "sleeves", "very", "."]

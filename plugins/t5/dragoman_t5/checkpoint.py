@@ -6,23 +6,18 @@ keys that name other files or kernels to load are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from logging import ERROR
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from dragoman.errors import PackageError
+from dragoman.pretrained import architecture, check_complete, check_tokenizer, quiet
 from dragoman.weights import check_finite, failures_named, has_safetensors
 from dragoman_t5.library import AutoConfig, AutoTokenizer, PreTrainedModel, T5EncoderModel
 
-__all__ = ["load_network", "load_tokenizer", "quiet", "width_of"]
-
-# Keys of config.json that make transformers load something else than the weights beside it.
-_NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
+__all__ = ["load_network", "load_tokenizer", "width_of"]
 
 
 def width_of(config: Mapping[str, Any]) -> int:
@@ -51,7 +46,7 @@ def load_network(folder: Path, config: Mapping[str, Any], dtype: torch.dtype | N
         PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
     width_of(config)
-    options = {k: v for k, v in config.items() if k not in _NO_ARCHITECTURE and not k.startswith("_")}
+    options = architecture(config)
     safetensors = has_safetensors(folder)
     # What is missing is drawn at random before that is noticed; the global generator must not.
     with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
@@ -65,9 +60,7 @@ def load_network(folder: Path, config: Mapping[str, Any], dtype: torch.dtype | N
             local_files_only=True,
         )
     network, report = loaded
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise PackageError(f"The weights in {folder} lack {len(missing)} tensors, the first being {missing[0]}.")
+    check_complete(folder, report["missing_keys"])
     assert isinstance(network, PreTrainedModel)
     check_finite(folder, network.state_dict())
     return network
@@ -83,22 +76,5 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
         raise PackageError(f"{folder} holds no tokenizer: neither tokenizer.json nor spiece.model.")
     with failures_named("tokenizer", folder), quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    embeddings = int(network.config.vocab_size)
-    if len(tokenizer) > embeddings:
-        counts = f"{len(tokenizer)} tokens, but the encoder has {embeddings} embeddings"
-        raise PackageError(f"The tokenizer in {folder} does not belong to its weights: it has {counts}.")
+    check_tokenizer(folder, tokenizer, int(network.config.vocab_size), "encoder")
     return tokenizer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and load reports; errors are raised as exceptions anyway."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

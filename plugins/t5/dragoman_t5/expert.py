@@ -13,11 +13,12 @@ from torch import Tensor
 from dragoman.errors import InputError
 from dragoman.expert import Expert, Origin
 from dragoman.ports import Port
+from dragoman.pretrained import quiet
 from dragoman.representation import Representation, Tokens
 from dragoman.stores import locate
 from dragoman.texts import encode_texts, pad
 from dragoman.weights import read_json
-from dragoman_t5.checkpoint import load_network, load_tokenizer, quiet, width_of
+from dragoman_t5.checkpoint import load_network, load_tokenizer, width_of
 from dragoman_t5.library import PreTrainedModel
 
 __all__ = ["T5"]

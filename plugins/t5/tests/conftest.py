@@ -9,8 +9,8 @@ import pytest
 import sentencepiece
 import torch
 
+from dragoman.pretrained import quiet
 from dragoman.stores import Location
-from dragoman_t5.checkpoint import quiet
 from dragoman_t5.expert import T5
 from dragoman_t5.library import AutoConfig
 
