@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from dragoman.knobs import Knob
 from dragoman_registry.licences import forbids_commerce
 from dragoman_registry.manifest import SAMPLES, Manifest
 from dragoman_registry.metadata import flat_figures, metadata_of
@@ -69,7 +70,15 @@ def _heading(title: str) -> str:
 
 
 def _generated(manifest: Manifest, title: str) -> str:
-    blocks = [_BEGIN, *_samples(manifest), *_parts(manifest), *_usage(manifest, title), *_figures(manifest), _END]
+    blocks = [
+        _BEGIN,
+        *_samples(manifest),
+        *_parts(manifest),
+        *_usage(manifest, title),
+        *_knobs(manifest),
+        *_figures(manifest),
+        _END,
+    ]
     return "\n\n".join(blocks)
 
 
@@ -115,6 +124,20 @@ def _usage(manifest: Manifest, title: str) -> Iterator[str]:
     prompt, model = json.dumps(_prompt(manifest)), json.dumps(title)
     yield (f"```python\nimport dragoman\n\nfusion = dragoman.load({model})\nimages = fusion.sample({prompt}, n=4)\n```")
     yield f"{_code(f'dragoman check {title}')} replays the test vectors of the package on your machine."
+
+
+def _knobs(manifest: Manifest) -> Iterator[str]:
+    if manifest.knobs:
+        rows = ["| knob | values | default | |", "|---|---|---|---|"]
+        rows += [
+            f"| {_code(knob.name)} | {_inline(knob.values)} | {_inline(_default(knob))} | {_inline(knob.summary)} |"
+            for knob in manifest.knobs
+        ]
+        yield "\n".join(rows)
+
+
+def _default(knob: Knob) -> str:
+    return "none" if knob.default is None else _number(knob.default)
 
 
 def _prompt(manifest: Manifest) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dragoman.errors import PackageError, PortError
+from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman_registry import patterns
+from dragoman_registry.knob_entries import read_entries
 from dragoman_registry.parts import Component, FileEntry, TranslatorPart
 from dragoman_registry.strict import MAX_BYTES, Fields, dump_json, parse_json
 
@@ -46,6 +48,7 @@ class Manifest:
         components: parts by reference, by role (``"source"``, ``"target"``, ``"ranker"``).
         translator: the trained part, if the package contains one.
         ports: what the translator was trained between, ``"source"`` and ``"target"``.
+        knobs: what may be chosen when it is used, with ranges and defaults.
         recipe: what trained it, complete enough to train it again.
         facts: what is known of it, such as library versions and measured figures.
         files: every file of the package but the manifest and the card, by its path in the package.
@@ -59,6 +62,7 @@ class Manifest:
     components: Mapping[str, Component] = field(default_factory=dict)
     translator: TranslatorPart | None = None
     ports: Mapping[str, Port] = field(default_factory=dict)
+    knobs: tuple[Knob, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
@@ -76,8 +80,10 @@ class Manifest:
             role: {key: value for key, value in asdict(part).items() if value not in ("", None)}
             for role, part in self.components.items()
         }
-        if self.translator is None:
-            del data["translator"]
+        data["knobs"] = [knob.to_dict() for knob in self.knobs]
+        for key in ("translator", "knobs"):
+            if not data[key]:
+                del data[key]
         return dump_json(data)
 
     @classmethod
@@ -101,6 +107,7 @@ class Manifest:
             components={role: Component.read(part) for role, part in fields.fields("components").items()},
             translator=_translator(fields),
             ports={role: _port(entry) for role, entry in fields.fields("ports").items()},
+            knobs=read_entries(fields),
             recipe=fields.mapping("recipe"),
             facts=fields.mapping("facts"),
             files=_files(fields),

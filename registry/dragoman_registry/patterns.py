@@ -10,6 +10,7 @@ __all__ = [
     "HUB_ID",
     "LICENCE",
     "NAME",
+    "NAME_OF_CHOICE",
     "PATH",
     "REF",
     "REQUIREMENT",
@@ -22,6 +23,8 @@ __all__ = [
 
 #: A name on a card.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+#: A value of a knob that is a choice, such as ``dpm++``.
+NAME_OF_CHOICE = r"[\w+ .,:/-]{1,100}"
 #: A Python distribution.
 DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?"
 #: A version of a distribution, without epochs and local parts.

@@ -93,6 +93,7 @@ def _describe(fusion: Fusion, digest: str) -> Manifest:
         components={role: component_of(offer, part) for role, (offer, part) in parts.items()},
         translator=TranslatorPart(translator.card.name, translator.plugin.distribution, fusion.translator.config),
         ports={"source": fusion.source.port, "target": fusion.target.port},
+        knobs=fusion.knobs(),
         recipe=recipe,
         facts={"versions": _versions(), **facts},
     )

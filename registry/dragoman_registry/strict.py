@@ -102,6 +102,10 @@ class Fields:
         """True or false."""
         return bool(self._take(key, bool))
 
+    def anything(self, key: str) -> Any:
+        """A value of any type, for the caller to check."""
+        return self._take(key, object)
+
     def array(self, key: str) -> list[Any]:
         """A list."""
         return list(self._take(key, list))

@@ -12,6 +12,7 @@ import pytest
 
 import dragoman_registry
 from dragoman.errors import PackageError
+from dragoman.knobs import Knob
 from dragoman.ports import MODALITIES, Port
 from dragoman_registry.manifest import KINDS, SCHEMA, Manifest, read_manifest
 from dragoman_registry.parts import Component, FileEntry, TranslatorPart
@@ -29,6 +30,13 @@ MANIFEST = Manifest(
         "ranker": Component("brightness", "dragoman-critics"),
     },
     translator=TranslatorPart("cinn", "dragoman-cinn", {"depth": 3}),
+    knobs=(
+        Knob("temperature", 1.0, 0, summary="scale of the noise"),
+        Knob("steps", 20, 1, 1000, kind="whole", staged=True),
+        Knob("beta", 4.0, 0.5, 512, scale="log"),
+        Knob("sampler", "dpm++", kind="choice", choices=("dpm++", "ddim")),
+        Knob("negative", kind="text"),
+    ),
     ports={
         "source": Port("pooled", "vector", (3,), gives=True, summary="mean"),
         "target": Port("z", "tokens", ("T", 5), takes=True),
@@ -116,6 +124,24 @@ def test_bytes_are_deterministic_and_readable() -> None:
         (("files", "Test/inputs.json"), {"sha256": "0" * 64, "size": 1}, "differ in case only"),
         (("files",), {f"{n}": {"sha256": "0" * 64, "size": 1} for n in range(1001)}, "at most 1,000"),
         (("recipe",), [], "'recipe' cannot be a list"),
+        (("knobs",), {}, "'knobs' cannot be an object"),
+        (("knobs",), [{}] * 101, "lists 101 knobs"),
+        (("knobs", 0), 1, "knobs[0] must be a JSON object"),
+        (("knobs", 0, "callback"), "os.system", "knobs[0] has unknown entries: 'callback'"),
+        (("knobs", 0, "name"), "a b", "'name' cannot be"),
+        (("knobs", 0, "name"), "beta", "two knobs of one name"),
+        (("knobs", 0, "kind"), "colour", "does not describe a knob"),
+        (("knobs", 0, "default"), -1, "temperature takes at least 0, so it cannot be -1"),
+        (("knobs", 0, "default"), None, "so it cannot be None"),
+        (("knobs", 0, "low"), "0", "'low' must be a number"),
+        (("knobs", 0, "low"), True, "'low' must be a number"),
+        (("knobs", 0, "summary"), "a\x1b[31m", "control characters"),
+        (("knobs", 1, "high"), 0, "does not ascend"),
+        (("knobs", 1, "default"), 1.5, "steps takes a whole number"),
+        (("knobs", 1, "staged"), 1, "'staged' cannot be a number"),
+        (("knobs", 3, "default"), "plms", "sampler takes dpm++ or ddim"),
+        (("knobs", 3, "choices"), ["<script>"], "'choices' cannot be"),
+        (("knobs", 4, "default"), 3, "is no text"),
     ],
 )
 def test_one_wrong_entry(path: tuple[str, ...], value: Any, words: str) -> None:
@@ -129,7 +155,15 @@ def test_one_wrong_entry(path: tuple[str, ...], value: Any, words: str) -> None:
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", sorted(set(json.loads(MANIFEST.to_bytes()))))
+def test_knobs_are_optional_and_stay_as_they_were_written() -> None:
+    manifest = data()
+    assert read(manifest).to_bytes() == MANIFEST.to_bytes()
+    del manifest["knobs"]
+    assert read(manifest).knobs == ()
+    assert b"knobs" not in read(manifest).to_bytes()
+
+
+@pytest.mark.parametrize("key", sorted(set(json.loads(MANIFEST.to_bytes())) - {"knobs"}))
 def test_no_entry_may_be_missing(key: str) -> None:
     manifest = data()
     del manifest[key]
@@ -252,13 +286,17 @@ def test_no_manifest(tmp_path: Path) -> None:
 # The schema that is shipped says the same as the code. A validator of the part of JSON Schema that it uses:
 
 
+def _is(value: Any, kind: Any) -> bool:
+    return type(value) in kind if isinstance(kind, tuple) else type(value) is kind
+
+
 def _errors(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> list[str]:
     if "$ref" in schema:
         return _errors(root["$defs"][schema["$ref"].rpartition("/")[2]], value, root)
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+    kinds = {"object": dict, "array": list, "number": (int, float), "string": str, "integer": int, "boolean": bool}
     allowed = schema.get("type", [])
     allowed = [allowed] if isinstance(allowed, str) else allowed
-    if allowed and not any(type(value) is kinds[name] for name in allowed):
+    if allowed and not any(_is(value, kinds[name]) for name in allowed):
         return [f"{value!r} is no {allowed}"]
     if "enum" in schema and value not in schema["enum"]:
         return [f"{value!r} is none of {schema['enum']}"]
@@ -307,6 +345,10 @@ def test_shipped_schema_accepts_what_is_written() -> None:
         (("translator", "auto_map"), {}),
         (("ports", "source", "modality"), "smell"),
         (("ports", "source", "shape"), [1.5]),
+        (("knobs", 0, "callback"), "x"),
+        (("knobs", 0, "kind"), "colour"),
+        (("knobs", 0, "low"), "0"),
+        (("knobs", 3, "choices"), ["<script>"]),
         (("files", "../x"), {"sha256": "0" * 64, "size": 1}),
         (("files", "model.safetensors", "sha256"), "0"),
     ],
@@ -326,4 +368,5 @@ def test_shipped_schema_knows_every_field() -> None:
     assert set(schema["$defs"]["component"]["properties"]) == set(Component.__dataclass_fields__)
     assert set(schema["$defs"]["translator"]["properties"]) == set(TranslatorPart.__dataclass_fields__)
     assert set(schema["$defs"]["file"]["properties"]) == set(FileEntry.__dataclass_fields__)
+    assert set(schema["$defs"]["knob"]["properties"]) == set(Knob.__dataclass_fields__)
     assert set(schema["$defs"]["port"]["properties"]) == set(Port.__dataclass_fields__)

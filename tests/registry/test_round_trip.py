@@ -15,6 +15,8 @@ from dragoman import Expert
 from dragoman.endpoint import load_expert
 from dragoman.errors import InputError, PackageError
 from dragoman.fusion import Fusion
+from dragoman_registry.format import PackageFormat
+from dragoman_registry.manifest import read_manifest
 from tiny_zoo.build import RECIPE, build_fusion
 from tiny_zoo.parts import TinyBrightness, TinyGaussian, TinyImage, TinyJudge
 
@@ -42,6 +44,12 @@ def test_what_the_fusion_knows_comes_back(fusion: Fusion, package: Path) -> None
     assert (again.source.name, again.source.port) == (fusion.source.name, fusion.source.port)
     assert (again.target.name, again.target.port) == (fusion.target.name, fusion.target.port)
     assert not again.translator.training
+
+
+def test_knobs_are_in_the_manifest_and_on_the_card(fusion: Fusion, package: Path) -> None:
+    assert read_manifest(package).knobs == fusion.knobs() == dragoman.load(package).knobs()
+    assert [knob["name"] for knob in PackageFormat().describe(package)["knobs"]] == ["temperature", "truncation"]
+    assert "| `truncation` | 0 to 1 | 1 | variety of the generator" in (package / "README.md").read_text()
 
 
 def test_package_holds_the_files_of_the_format_and_nothing_else(package: Path) -> None:
