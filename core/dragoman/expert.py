@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from dragoman.access import AccessOptions, using
 from dragoman.errors import PortError
 from dragoman.knobs import Knob
 from dragoman.ports import Port, choose_port
@@ -84,6 +85,7 @@ class Expert(nn.Module):
         subfolder: str = "",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
+        **access: Unpack[AccessOptions],
     ) -> Self:
         """Load a checkpoint from a folder, a Hub id, or any installed store.
 
@@ -93,11 +95,14 @@ class Expert(nn.Module):
             subfolder: folder inside the repository.
             dtype: floating-point type of the weights; as stored when omitted.
             device: where the expert lives; the CPU when omitted.
+            **access: ``token``, ``cache_dir``, ``force_download``, ``local_files_only``, as of
+                :class:`dragoman.access.Access`.
 
         Raises:
             PackageError: the files are missing, damaged, or of another architecture.
         """
-        location = locate(address, revision)
+        with using(**access):
+            location = locate(address, revision)
         return cls.from_location(location, subfolder=subfolder).place(dtype, device)
 
     @classmethod

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from dragoman.access import AccessOptions, using
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
@@ -56,21 +57,59 @@ class Fusion(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, address: str | Path, *, revision: str | None = None, device: str | torch.device | None = None
+        cls,
+        address: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        **access: Unpack[AccessOptions],
     ) -> Self:
-        """Load a fusion package from a folder, a Hub id, or any installed store."""
+        """Load a fusion package from a folder, a Hub id, or any installed store.
+
+        Args:
+            address: see :func:`load`.
+            revision: branch, tag or commit.
+            device: where it lives; the CPU when omitted.
+            **access: ``token``, ``cache_dir``, ``force_download``, ``local_files_only``, for the package and for its
+                experts; see :class:`dragoman.access.Access`.
+
+        Raises:
+            PackageError: there is no such package, or it is damaged.
+            PluginError: the package needs a plugin that is not installed.
+        """
         from dragoman.formats import format_of
 
-        location = locate(address, revision)
-        fusion = format_of(location).load(location, device=device)
+        with using(**access):
+            location = locate(address, revision)
+            fusion = format_of(location).load(location, device=device)
         assert isinstance(fusion, cls)
         return fusion
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a package: the translator's weights, and the experts by reference."""
+    def save_pretrained(
+        self, folder: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **options: Any
+    ) -> str | None:
+        """Write a package: the translator's weights, and the experts by reference.
+
+        Args:
+            folder: where; its name is the heading of a new card.
+            push_to_hub: publish it as well.
+            repo_id: where to publish; required with ``push_to_hub``.
+            **options: as of :meth:`push_to_hub`.
+
+        Returns:
+            The URL of the commit, if it was published.
+
+        Raises:
+            InputError: something is to be published, and it is not said where.
+        """
         from dragoman.formats import default_format
 
+        if push_to_hub and not repo_id:
+            raise InputError("Say where to publish: repo_id='NAMESPACE/NAME'.")
+        if options and not push_to_hub:
+            raise InputError(f"{', '.join(options)} is for publishing; add push_to_hub=True, or leave it out.")
         default_format().save(self, Path(folder))
+        return self._publish(Path(folder), str(repo_id), options) if push_to_hub else None
 
     @torch.no_grad()
     def round_weights(self, dtype: torch.dtype = torch.float16) -> Self:
@@ -113,14 +152,17 @@ class Fusion(nn.Module):
         """
         from tempfile import TemporaryDirectory
 
-        store, name, _ = store_of(repo_id, remote=True)
-        assert isinstance(store, RemoteStore)
         how = {"private": private, "token": token, "revision": revision, "create_pr": create_pr}
         messages = {"commit_message": commit_message, "commit_description": commit_description}
         with TemporaryDirectory(prefix="dragoman-") as folder:
-            place = Path(folder) / name.rpartition("/")[2]
+            place = Path(folder) / repo_id.rpartition("/")[2]
             self.save_pretrained(place)
-            return store.publish(place, name, **how, **messages, **options)
+            return self._publish(place, repo_id, {**how, **messages, **options})
+
+    def _publish(self, folder: Path, repo_id: str, options: Mapping[str, Any]) -> str:
+        store, name, _ = store_of(repo_id, remote=True)
+        assert isinstance(store, RemoteStore)
+        return store.publish(folder, name, **options)
 
     def knobs(self) -> tuple[Knob, ...]:
         """What :meth:`sample` lets one choose: the translator's knobs, then the target expert's that it has not."""
@@ -214,14 +256,22 @@ class Fusion(nn.Module):
             raise InputError("This fusion has no critic to rank candidates; leave candidates at 1.")
 
 
-def load(address: str | Path, *, revision: str | None = None, device: str | torch.device | None = None) -> Fusion:
+def load(
+    address: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    **access: Unpack[AccessOptions],
+) -> Fusion:
     """Load a fusion: a folder, a Hub id ``ns/name[@revision]``, or what an installed store offers.
+
+    ``access`` is ``token``, ``cache_dir``, ``force_download`` and ``local_files_only``, as everywhere on the Hub.
 
     Raises:
         PackageError: there is no such package, or it is damaged.
         PluginError: the package needs a plugin that is not installed.
     """
-    return Fusion.from_pretrained(address, revision=revision, device=device)
+    return Fusion.from_pretrained(address, revision=revision, device=device, **access)
 
 
 def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:

@@ -8,25 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dragoman import __version__
+from dragoman.access import current_access
 from dragoman.errors import DragomanError, PackageError
 from dragoman_registry.guard import guarded
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["at_the_hub", "cache_folder", "endpoint", "is_missing", "is_unreachable", "make_client"]
+__all__ = ["at_the_hub", "cache_folder", "chosen_token", "endpoint", "is_missing", "is_unreachable", "make_client"]
+
+
+def chosen_token(token: str | bool | None = None) -> str | bool | None:
+    """A token, or that of :func:`dragoman.access.using`; ``None`` for the one that the machine is logged in with."""
+    return current_access().token if token is None else token
 
 
 def make_client(token: str | None = None) -> HfApi:
     """The Hub's client, for the endpoint and token that its own variables and files name.
 
     Args:
-        token: used instead of the one that the machine is logged in with.
+        token: used instead of the one that the machine is logged in with, or that of :func:`dragoman.access.using`.
     """
     from huggingface_hub import HfApi, constants
 
     # Given, since the client takes its default when it is imported.
-    return HfApi(constants.ENDPOINT, token=token, library_name="dragoman", library_version=__version__)
+    return HfApi(constants.ENDPOINT, token=chosen_token(token), library_name="dragoman", library_version=__version__)
 
 
 def endpoint() -> str:
@@ -37,10 +43,10 @@ def endpoint() -> str:
 
 
 def cache_folder() -> Path:
-    """The Hub's own cache, from HF_HUB_CACHE or HF_HOME."""
+    """The Hub's own cache, from HF_HUB_CACHE or HF_HOME, or the one of :func:`dragoman.access.using`."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE)
+    return Path(current_access().cache_dir or constants.HF_HUB_CACHE)
 
 
 @contextmanager
@@ -94,11 +100,11 @@ def _sentence(what: str, error: Exception, sending: bool) -> str:
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"{hub} has no model {repo}, or not for you; check the name, or run: hf auth login"
     if is_unreachable(error):
-        return _unreachable(what, constants.HF_HUB_OFFLINE, hub, sending)
+        return _unreachable(what, hub, sending)
     if isinstance(error, errors.HfHubHTTPError):
         return _refusal(what, error, hub, reason)
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{what} cannot be written to the cache {constants.HF_HUB_CACHE}: {error.strerror}."
+        return f"{what} cannot be written to the cache {cache_folder()}: {error.strerror}."
     failed = "cannot be published at" if sending else "cannot be had from"
     return f"{what} {failed} {hub}: {reason.rstrip('.')}."
 
@@ -116,8 +122,14 @@ def _refusal(what: str, error: Exception, hub: str, reason: str) -> str:
     return f"{hub} refused {what}: {' '.join(str(said).split()).rstrip('.')[:500]}."
 
 
-def _unreachable(what: str, offline: bool, hub: str, sending: bool) -> str:
-    why = "HF_HUB_OFFLINE is set; unset it" if offline else f"{hub} cannot be reached; check the network"
+def _unreachable(what: str, hub: str, sending: bool) -> str:
+    from huggingface_hub import constants
+
+    why = f"{hub} cannot be reached; check the network"
+    if constants.HF_HUB_OFFLINE:
+        why = "HF_HUB_OFFLINE is set; unset it"
+    elif current_access().local_files_only:
+        why = "local_files_only is set; leave it out"
     if sending:
         return f"{what} was not published: {why} and run the command again."
     return f"{what} is not complete in the local cache, and {why} to download it."

@@ -18,7 +18,7 @@ from dragoman_registry.pulling import is_data
 from dragoman_registry.stores import is_path
 from dragoman_registry.uploading import Content, Upload, find, refuse_links, upload
 
-__all__ = ["check_published", "is_local", "publish_experts"]
+__all__ = ["check_installed", "check_published", "is_local", "publish_experts"]
 
 
 def is_local(part: Component) -> bool:
@@ -39,6 +39,24 @@ def check_published(components: Mapping[str, Component], repo: str) -> None:
                 f"{part.name!r} exists on this machine only ({part.repo}), so nobody else could load {repo}; publish it"
                 f" first with --with-experts {namespace}, which makes it {namespace}/{_name(part)}, or fuse with a"
                 " published one."
+            )
+
+
+def check_installed(components: Mapping[str, Component]) -> None:
+    """Raise if a part that comes with an installed plugin is no longer what the package was made with.
+
+    A part with a commit cannot have changed, and one in a folder is compared when it is published.
+
+    Raises:
+        InputError: the sentence names the part.
+    """
+    for part in components.values():
+        if not part.repo or part.revision or is_local(part):
+            continue
+        if digest_of_folder(locate(part.repo).folder / part.subfolder) != part.digest:
+            raise InputError(
+                f"{part.name!r} at {part.repo} is no longer what the package was made with, so it would load nowhere;"
+                " install the version of its plugin that it was made with, or save the package again."
             )
 
 

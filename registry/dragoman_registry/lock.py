@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dragoman.access import current_access
 from dragoman.errors import PackageError
 from dragoman_registry import patterns
 from dragoman_registry.atomic import replace_file
@@ -97,7 +98,9 @@ def all_locks() -> Iterator[Lock]:
 
 
 def locks_folder() -> Path:
-    """Where locks are kept: beside the Hub's cache, so that HF_HOME moves both."""
+    """Where locks are kept: beside the Hub's cache, so that HF_HOME moves both; inside of one that was chosen."""
+    if current_access().cache_dir:
+        return cache_folder() / ".locks" / "dragoman"  # what tools for the cache leave alone
     return cache_folder().parent / "dragoman" / "locks"
 
 

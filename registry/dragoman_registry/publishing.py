@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dragoman.errors import InputError, PackageError
 from dragoman_registry.addresses import HubAddress, parse_hub_address
+from dragoman_registry.bringing import bring
 from dragoman_registry.card import CARD, own_words, render_card
 from dragoman_registry.client import at_the_hub, is_missing, make_client
-from dragoman_registry.expert_publishing import check_published, publish_experts
+from dragoman_registry.expert_publishing import check_installed, check_published, publish_experts
 from dragoman_registry.licences import check_known, complete, forbids_commerce
 from dragoman_registry.manifest import MANIFEST, SAMPLES, Manifest, read_manifest
 from dragoman_registry.parts import Component
@@ -101,6 +102,7 @@ def _with_parts(manifest: Manifest, repo: str, request: Request) -> tuple[Manife
     if not request.with_experts:
         check_published(components, repo)
     check_known(components, repo)
+    check_installed(components)
     if request.with_experts:
         components = publish_experts(components, request.with_experts, request.how)
     notes = [
@@ -145,8 +147,7 @@ def _remote_card(there: Snapshot | None, request: Request) -> str:
     if there is None or CARD not in there.files or there.files[CARD].size > _LARGEST_CARD:
         return ""
     with at_the_hub(there.repo):
-        path = Path(make_client(request.how.token).hf_hub_download(there.repo, CARD, revision=there.commit))
-        return path.read_text(encoding="utf-8", errors="replace")
+        return bring(there, CARD, token=request.how.token).read_text(encoding="utf-8", errors="replace")
 
 
 def _obsolete(there: Snapshot | None, files: Mapping[str, Content]) -> tuple[str, ...]:

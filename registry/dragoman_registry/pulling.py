@@ -2,7 +2,7 @@
 
 The order matters. The revision becomes a commit first, and everything after is asked for by that commit. What the
 commit holds is read and checked before a single file is downloaded. What is already in the cache is not asked for
-again, so an interrupted download goes on after the last whole file. What arrived is compared with the commit.
+again, and a transfer that was interrupted goes on where it ended. What arrived is compared with the commit.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from dragoman.access import current_access
 from dragoman.errors import PackageError
 from dragoman.stores import Location
 from dragoman_registry import patterns
 from dragoman_registry.addresses import HubAddress
-from dragoman_registry.client import at_the_hub, cache_folder, endpoint, is_unreachable, make_client
+from dragoman_registry.bringing import bring, place
+from dragoman_registry.client import at_the_hub, cache_folder, endpoint, is_unreachable
 from dragoman_registry.digest import sha256_of_file
 from dragoman_registry.lock import Lock, read_lock
 from dragoman_registry.parts import FileEntry
@@ -69,6 +71,7 @@ def fetch(address: HubAddress, *, repair: bool = False, accept_moved: bool = Fal
         PackageError: there is no such repository, the Hub cannot be reached, a file is not what the commit says or
             not what it was when it was locked, or a tag has moved; the sentence names it.
     """
+    repair = repair or current_access().force_download
     locked = _locked(address) if not repair else None
     if locked is None:
         try:
@@ -89,7 +92,7 @@ def plan(address: HubAddress) -> Plan:
     """What :func:`fetch` would do; nothing is downloaded but the list of files."""
     snapshot = look_up(address)
     files = wanted_files(snapshot)
-    return Plan(snapshot, files, frozenset(path for path in files if _cached(snapshot, path) is not None))
+    return Plan(snapshot, files, frozenset(path for path in files if place(snapshot, path).is_file()))
 
 
 def is_data(path: str) -> bool:
@@ -123,8 +126,9 @@ def _bring(snapshot: Snapshot, address: HubAddress, repair: bool, accept_moved: 
     lock = read_lock(snapshot.repo, snapshot.commit)
     if lock is not None:
         _check_upstream(lock, files)
+    again = current_access().force_download
     with at_the_hub(str(address)):
-        _download(snapshot, files)
+        _download(snapshot, [path for path in files if again or not place(snapshot, path).is_file()], again)
         found = _verified(snapshot, files, repair or lock is None)
         if lock is not None:
             _check_same(lock, found)
@@ -158,7 +162,11 @@ def _unlocked(address: HubAddress, error: PackageError) -> Location:
     try:
         folder = Path(
             snapshot_download(
-                address.repo, revision=address.revision or None, allow_patterns=[*SAFE_FILES], local_files_only=True
+                address.repo,
+                revision=address.revision or None,
+                cache_dir=cache_folder(),
+                allow_patterns=[*SAFE_FILES],
+                local_files_only=True,
             )
         )
     except Exception:
@@ -194,11 +202,10 @@ def _exchanged(path: str, lock: Lock) -> PackageError:
     )
 
 
-def _download(snapshot: Snapshot, files: Mapping[str, Identity]) -> None:
-    missing = [path for path in files if _cached(snapshot, path) is None]
+def _download(snapshot: Snapshot, paths: list[str], again: bool) -> None:
     with ThreadPoolExecutor(_WORKERS) as pool:
         # Each in a context of its own, for the guard is on in this one only.
-        jobs = [pool.submit(copy_context().run, _download_file, snapshot, path, False) for path in missing]
+        jobs = [pool.submit(copy_context().run, _bring_one, snapshot, path, again) for path in paths]
         try:
             for job in jobs:
                 job.result()
@@ -206,19 +213,18 @@ def _download(snapshot: Snapshot, files: Mapping[str, Identity]) -> None:
             pool.shutdown(cancel_futures=True)
 
 
-def _download_file(snapshot: Snapshot, path: str, again: bool) -> None:
-    client = make_client()
-    client.hf_hub_download(snapshot.repo, path, revision=snapshot.commit, force_download=again)
+def _bring_one(snapshot: Snapshot, path: str, again: bool) -> None:
+    bring(snapshot, path, again=again)
 
 
 def _verified(snapshot: Snapshot, files: Mapping[str, Identity], repair: bool) -> dict[str, FileEntry]:
     """Compare every file with the commit; one that does not fit is fetched once more where ``repair`` allows it."""
     found = {}
     for path, identity in files.items():
-        full = _place(snapshot, path)
+        full = place(snapshot, path)
         if not identity.fits(full):
             if repair:
-                _download_file(snapshot, path, True)
+                bring(snapshot, path, again=True)
             if not identity.fits(full):
                 raise PackageError(
                     f"{path} of {snapshot.repo} is not the file of the commit {snapshot.commit}: its bytes are others"
@@ -226,16 +232,6 @@ def _verified(snapshot: Snapshot, files: Mapping[str, Identity], repair: bool) -
                 )
         found[path] = FileEntry(sha256_of_file(full), full.stat().st_size)
     return found
-
-
-def _cached(snapshot: Snapshot, path: str) -> Path | None:
-    full = _place(snapshot, path)
-    return full if full.is_file() else None
-
-
-def _place(snapshot: Snapshot, path: str) -> Path:
-    name = "models--" + snapshot.repo.replace("/", "--")
-    return cache_folder() / name / "snapshots" / snapshot.commit / path
 
 
 def _matching(files: Mapping[str, Identity], wanted: tuple[str, ...]) -> dict[str, Identity]:

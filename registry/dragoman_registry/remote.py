@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dragoman.access import current_access
 from dragoman.errors import PackageError
 from dragoman_registry import patterns
 from dragoman_registry.addresses import HubAddress
@@ -66,7 +67,11 @@ def look_up(address: HubAddress, token: str | None = None) -> Snapshot:
     Raises:
         PackageError: there is no such repository or revision, the Hub cannot be reached, or its answer is not sound.
     """
+    from huggingface_hub import errors
+
     with at_the_hub(str(address)):
+        if current_access().local_files_only:
+            raise errors.OfflineModeIsEnabled("local_files_only")
         info = make_client(token).model_info(address.repo, revision=address.revision or None, files_metadata=True)
         if not re.fullmatch(patterns.REVISION, info.sha or "", re.ASCII):
             raise PackageError(f"The Hub answered for {address} with {str(info.sha)[:80]!r}, which is no commit.")

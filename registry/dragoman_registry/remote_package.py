@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from dragoman.errors import PackageError
 from dragoman_registry.addresses import HubAddress
-from dragoman_registry.client import at_the_hub, is_unreachable, make_client
+from dragoman_registry.bringing import bring
+from dragoman_registry.client import at_the_hub, chosen_token, is_unreachable
 from dragoman_registry.format import description
 from dragoman_registry.header import TensorEntry, parse_header, read_header
 from dragoman_registry.lock import Lock, read_lock
@@ -51,7 +51,7 @@ def manifest_at(snapshot: Snapshot) -> Manifest:
     if listed.size > MAX_BYTES:
         raise PackageError(f"{where} has {listed.size:,} bytes; at most {MAX_BYTES:,} are read.")
     with at_the_hub(snapshot.repo):
-        path = Path(make_client().hf_hub_download(snapshot.repo, MANIFEST, revision=snapshot.commit))
+        path = bring(snapshot, MANIFEST)
         if not listed.fits(path):
             raise PackageError(f"{where} is not the file of the commit {snapshot.commit}; pull it to fetch it again.")
         return Manifest.from_bytes(path.read_bytes(), where)
@@ -74,7 +74,7 @@ def _bytes(url: str, start: int, end: int) -> bytes:
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
-    headers = {**build_hf_headers(library_name="dragoman"), "Range": f"bytes={start}-{end - 1}"}
+    headers = {**build_hf_headers(token=chosen_token(), library_name="dragoman"), "Range": f"bytes={start}-{end - 1}"}
     taken = bytearray()
     with get_session().stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as response:
         hf_raise_for_status(response)

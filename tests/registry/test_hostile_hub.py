@@ -36,6 +36,7 @@ DATA = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"wo
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The lying Hub, with one honest repository to begin with, and the client pointed at it."""
     fresh = {"file_headers": {}, "api_answers": {}, "exchanged": {}, "cut": {}, "more_siblings": [], "redirect": ""}
+    fresh |= {"ranges": False, "endless": (), "begun": []}
     with listening(HostileHub, repositories={"ns/model": dict(DATA)}, asked=[], **fresh) as (handler, url):
         handler.url = url
         point_client_at(monkeypatch, url, tmp_path / "home")
@@ -84,7 +85,11 @@ def test_commits_that_are_paths(hostile: Any, nothing_outside: None, evil: str) 
     assert "x-repo-commit" in refusal()
 
 
-def test_storage_in_a_local_folder(hostile: Any, nothing_outside: None, tmp_path: Path) -> None:
+def test_storage_in_a_local_folder(
+    hostile: Any, nothing_outside: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only files that are too large for HTTP come from a storage that the server names."""
+    monkeypatch.setattr("dragoman_registry.bringing._LARGEST_OVER_HTTP", 0)
     hostile.file_headers = {"X-Xet-Hash": "a" * 64, "X-Xet-Refresh-Route": f"{hostile.url}/api/models/token"}
     for place in (f"local://{tmp_path}/evil", "http://127.0.0.1.evil.example", "file:///tmp"):
         headers = {"X-Xet-Cas-Url": place, "X-Xet-Access-Token": "t", "X-Xet-Token-Expiration": "9999999999"}
@@ -205,16 +210,56 @@ def test_files_may_come_from_elsewhere(hostile: Any) -> None:
     assert other.tokens == [None]
 
 
-def test_a_connection_that_is_cut_goes_on_from_what_is_whole(hostile: Any) -> None:
-    hostile.repositories["ns/model"]["model.safetensors"] = b"w" * 200_000
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client writes what it gets every ten kilobytes, not megabytes."""
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_connection_that_is_cut_goes_on_from_what_is_there(hostile: Any) -> None:
+    content = bytes(range(250)) * 800
+    hostile.repositories["ns/model"]["model.safetensors"] = content
     hostile.cut = {"model.safetensors": 50_000}
     assert f"{hostile.url} cannot be reached; check the network" in refusal()
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
-    hostile.cut = {}
+    (partial,) = Path(constants.HF_HUB_CACHE).rglob("*.incomplete")
+    assert partial.stat().st_size == 50_000
+    assert not (partial.parents[1] / "snapshots" / COMMIT / "model.safetensors").exists()
+    hostile.cut, hostile.ranges = {}, True
     hostile.asked.clear()
-    fetch(MODEL)
+    location = fetch(MODEL)
     files = {path.rpartition("/")[2] for path in hostile.asked if "/resolve/" in path}
     assert files == {"model.safetensors"}
+    assert hostile.begun == [("model.safetensors", 50_000)]
+    assert (location.folder / "model.safetensors").read_bytes() == content
+    assert not partial.exists()
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_what_was_left_of_a_transfer_is_not_believed(hostile: Any) -> None:
+    hostile.repositories["ns/model"]["model.safetensors"] = b"w" * 200_000
+    hostile.cut = {"model.safetensors": 50_000}
+    refusal()
+    (partial,) = Path(constants.HF_HUB_CACHE).rglob("*.incomplete")
+    partial.write_bytes(b"x" * 50_000)
+    hostile.cut, hostile.ranges = {}, True
+    assert (fetch(MODEL).folder / "model.safetensors").read_bytes() == b"w" * 200_000
+    assert hostile.begun == [("model.safetensors", 50_000)]  # and then from the beginning
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_without_end_fills_no_disk(hostile: Any, nothing_outside: None, name: str) -> None:
+    hostile.endless = (name,)
+    size = len(DATA[name])
+    assert f"The Hub sends more of {name} of ns/model than the {size:,} bytes that it said" in refusal()
+    assert sum(path.stat().st_size for path in Path(constants.HF_HUB_CACHE).rglob("*") if path.is_file()) < 1000
+
+
+def test_a_manifest_without_end_is_not_shown(hostile: Any, package: Path) -> None:
+    hostile.repositories["ns/model"] = files_of(package)
+    hostile.endless = ("config.json",)
+    with pytest.raises(PackageError, match=r"sends more of config\.json of ns/model"):
+        describe(MODEL)
 
 
 def test_a_disk_that_fills_during_a_pull(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +272,9 @@ def test_a_disk_that_fills_during_a_pull(hostile: Any, monkeypatch: pytest.Monke
         assert "ns/model cannot be written to the cache" in refusal()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
+    hostile.ranges = True
     assert (fetch(MODEL).folder / "model.safetensors").stat().st_size == 200_000
+    assert [start for _, start in hostile.begun] == [100_000]
 
 
 def test_a_disk_that_fills_while_locking(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,18 @@ def test_experts_inside_of_plugins_are_named_by_their_address(
     assert torch.equal(dragoman.load("me/fusion").sample("x"), bundled.sample("x"))
 
 
+def test_an_expert_inside_of_a_plugin_that_has_changed_is_not_published(
+    api: HfApi, make_zoo: Callable[..., object], experts: Path, tmp_path: Path
+) -> None:
+    make_zoo(builtin, dragoman_registry, tiny_zoo, tiny_bundle)
+    bundled = build_fusion(tiny_bundle.PREFIX + str(experts / "text"), tiny_bundle.PREFIX + str(experts / "image"))
+    bundled.save_pretrained(tmp_path / "a")
+    shutil.copy(experts / "judge" / "model.safetensors", experts / "image" / "model.safetensors")
+    with pytest.raises(InputError, match=r"'tiny-image' at bundle/.* is no longer what the package was made with"):
+        publish(tmp_path / "a", "me/fusion", Request(licences=LICENCES))
+    assert not api.repo_exists("me/fusion")
+
+
 def test_an_expert_does_not_replace_another_model(api: HfApi, package: Path) -> None:
     api.create_repo("me/image")
     api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id="me/image")

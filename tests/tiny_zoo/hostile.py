@@ -22,6 +22,12 @@ class HostileHub(Hub):
     exchanged: ClassVar[dict[str, bytes]] = {}
     #: Where the connection ends in files, by path in the repository.
     cut: ClassVar[dict[str, int]] = {}
+    #: Whether the rest of a file can be asked for.
+    ranges: ClassVar[bool] = False
+    #: Files that are sent without end, by path in the repository.
+    endless: ClassVar[tuple[str, ...]] = ()
+    #: Where transfers began, by path in the repository.
+    begun: ClassVar[list[tuple[str, int]]] = []
     #: Entries of the list of files, appended as they are.
     more_siblings: ClassVar[list[dict[str, Any]]] = []
     #: Where files are said to be.
@@ -43,8 +49,12 @@ class HostileHub(Hub):
         name = path.partition("/resolve/")[2].partition("/")[2]
         if self.redirect and self.command == "GET":
             self._send(302, b"", {"Location": self.redirect, "X-Repo-Commit": COMMIT})
+        elif name in self.endless and self.command == "GET":
+            self._pour()
         elif name in self.cut and self.command == "GET":
             self._cut(path, name)
+        elif self.ranges and "Range" in self.headers:
+            self._rest(path, name)
         else:
             super()._file(path)
 
@@ -54,6 +64,24 @@ class HostileHub(Hub):
             name = self.path.partition("/resolve/")[2].partition("/")[2]
             content = self.exchanged.get(name, content)
         super()._send(status, content, headers)
+
+    def _pour(self) -> None:
+        """Send and never end, without saying how much."""
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        try:
+            for _ in range(1000):
+                self.wfile.write(b"w" * 100_000)
+        except OSError:
+            return
+
+    def _rest(self, path: str, name: str) -> None:
+        content = self.repositories[path.partition("/resolve/")[0]][name]
+        start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        self.begun.append((name, start))
+        said = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}", "X-Repo-Commit": COMMIT}
+        super()._send(206, content[start:], said)
 
     def _cut(self, path: str, name: str) -> None:
         """Say how long the file is, send a part of it, and go away; a second request for the rest gets nothing."""

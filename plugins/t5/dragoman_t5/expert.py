@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from accelerate import cpu_offload
 from torch import Tensor
 
+from dragoman.access import AccessOptions, using
 from dragoman.errors import InputError
 from dragoman.expert import Expert, Origin
 from dragoman.ports import Port
@@ -71,6 +72,7 @@ class T5(Expert):
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
         offload: bool = False,
+        **access: Unpack[AccessOptions],
     ) -> Self:
         """Load a checkpoint; see :meth:`dragoman.Expert.from_pretrained`.
 
@@ -82,11 +84,13 @@ class T5(Expert):
                 has to fit into memory.
             device: where the encoder computes.
             offload: see :meth:`offload`.
+            **access: as of :meth:`dragoman.Expert.from_pretrained`.
 
         Raises:
             PackageError: the files are missing, damaged, or of another architecture.
         """
-        location = locate(address, revision)
+        with using(**access):
+            location = locate(address, revision)
         folder = location.folder / subfolder
         expert = cls._read(folder, dtype)
         expert.origin = Origin(location.address, location.revision, folder, subfolder)

@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dragoman.access import AccessOptions
 from dragoman.errors import PackageError
 from dragoman.expert import Expert
 from dragoman.ports import Port
@@ -69,6 +70,7 @@ class Timm(Expert):
         subfolder: str = "",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
+        **access: Unpack[AccessOptions],
     ) -> Self:
         """Load a checkpoint; beside folders and Hub ids, the address may be ``ARCHITECTURE[.TAG]`` of timm.
 
@@ -79,7 +81,9 @@ class Timm(Expert):
             PackageError: the files are missing, damaged, or of another architecture.
         """
         address = _repository(str(address))
-        return super().from_pretrained(address, revision=revision, subfolder=subfolder, dtype=dtype, device=device)
+        return super().from_pretrained(
+            address, revision=revision, subfolder=subfolder, dtype=dtype, device=device, **access
+        )
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
