@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from dragoman.errors import PackageError
 from dragoman.plugins import zoo
 
-__all__ = ["Location", "RemoteStore", "Store", "locate", "store_of"]
+__all__ = ["Bundle", "Location", "RemoteStore", "Store", "locate", "store_of"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,32 @@ class RemoteStore(Store, Protocol):
             DragomanError: it cannot be published as it is, or the store refuses.
         """
         ...
+
+
+class Bundle:
+    """Models that come with an installed distribution, as ``PREFIX/NAME``; a base for stores of plugins.
+
+    Any other name with the prefix may be a repository on the Hub, and is left to others.
+
+    Attributes:
+        prefix: with the slash.
+        models: the folder whose subfolders are the models.
+    """
+
+    prefix: ClassVar[str]
+    models: ClassVar[Path]
+
+    def accepts(self, address: str) -> bool:
+        """Whether the address is one of these."""
+        return address in self.addresses()
+
+    def fetch(self, address: str, revision: str | None) -> Location:
+        """The folder inside of the installed distribution."""
+        return Location(address, self.models / address.removeprefix(self.prefix))
+
+    def addresses(self) -> list[str]:
+        """All of them."""
+        return sorted(self.prefix + path.parent.name for path in self.models.glob("*/config.json"))
 
 
 def locate(address: str | Path, revision: str | None = None) -> Location:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dragoman.cards import ExpertCard, MethodCard
+from dragoman.cards import ExpertCard, MethodCard, StoreCard
 from dragoman.hookspecs import hookimpl
 from dragoman.ports import Port
 
-__all__ = ["CODEC", "RATE_DISTORTION", "register_experts", "register_methods"]
+__all__ = ["BUNDLE", "CODEC", "RATE_DISTORTION", "register_experts", "register_methods", "register_stores"]
 
 _CITATION = (
     "Balle, Minnen, Singh, Hwang, Johnston 2018, Variational image compression with a scale hyperprior, "
@@ -23,8 +23,17 @@ CODEC = ExpertCard(
         Port("latent", "map", ("channels", "height", "width"), normalisation="integers", gives=True, takes=True),
         Port("image", "image", (3, "height", "width"), normalisation="[0, 1]", summary="the output"),
     ),
+    repo="codec/mini",
+    licence="apache-2.0",
     citation=_CITATION,
     reads=("image",),
+)
+
+BUNDLE = StoreCard(
+    name="codec",
+    target="dragoman_codec.store:CodecBundle",
+    summary="The codec that comes with the distribution dragoman-codec",
+    priority=20,
 )
 
 RATE_DISTORTION = MethodCard(
@@ -46,3 +55,9 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
 def register_methods(register: Callable[[MethodCard], None]) -> None:
     """Offer the method that trains it."""
     register(RATE_DISTORTION)
+
+
+@hookimpl
+def register_stores(register: Callable[[StoreCard], None]) -> None:
+    """Offer what is installed with this distribution."""
+    register(BUNDLE)

@@ -33,7 +33,8 @@ def encode_symbols(side: Tensor, tables: Tables, latents: Tensor, levels: Tensor
     """
     encoder = queue.RangeEncoder()
     for symbols, (first, frequencies) in zip(side, tables, strict=True):
-        encoder.encode(_flat(symbols - first), _categorical(frequencies))
+        if len(frequencies) > 1:  # what is always the same is not written
+            encoder.encode(_flat(symbols - first), _categorical(frequencies))
     if low < high:
         scales = scale_of_level(levels).flatten().numpy()
         encoder.encode(_flat(latents), model.QuantizedGaussian(low, high), np.zeros_like(scales), scales)
@@ -53,7 +54,7 @@ def decode_side(decoder: Any, tables: Tables, shape: tuple[int, int, int]) -> Te
         InputError: the payload cannot have been written by this coder.
     """
     count = shape[1] * shape[2]
-    rows = [first + _decoded(decoder, _categorical(frequencies), count) for first, frequencies in tables]
+    rows = [first + _decoded_channel(decoder, frequencies, count) for first, frequencies in tables]
     return torch.stack(rows).view(shape)
 
 
@@ -67,6 +68,12 @@ def decode_latents(decoder: Any, levels: Tensor, low: int, high: int) -> Tensor:
         return torch.full(levels.shape, low, dtype=torch.int32)
     scales = scale_of_level(levels).flatten().numpy()
     return _decoded(decoder, model.QuantizedGaussian(low, high), np.zeros_like(scales), scales).view(levels.shape)
+
+
+def _decoded_channel(decoder: Any, frequencies: Tensor, count: int) -> Tensor:
+    if len(frequencies) == 1:
+        return torch.zeros(count, dtype=torch.int32)
+    return _decoded(decoder, _categorical(frequencies), count)
 
 
 def _decoded(decoder: Any, *arguments: Any) -> Tensor:

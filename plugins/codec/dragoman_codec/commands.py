@@ -10,6 +10,8 @@ from dragoman.knobs import read_knobs, split_knobs
 
 __all__ = ["decode", "encode"]
 
+#: The codec that comes with this distribution.
+DEFAULT = "codec/mini"
 _PATH = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -17,14 +19,14 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("out", type=_PATH)
 @click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="quality=0 to 100, or lambda=NUMBER.")
-@click.option("--model", required=True, help="Address of a codec: a folder, or what a store offers.")
+@click.option("--model", default=DEFAULT, show_default=True, help="Address of a codec.")
 @click.option("--device", help="Where the network computes.")
 def encode(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: str | None) -> None:
     r"""Encode the picture IN as the stream OUT.
 
     \b
-    dragoman encode photo.png photo.drg --model runs/codec --knob quality=30
-    dragoman decode photo.drg again.png --model runs/codec
+    dragoman encode photo.png photo.drg --knob quality=30
+    dragoman decode photo.drg again.png
     """
     from dragoman_codec.expert import Codec
     from dragoman_codec.pictures import read_picture
@@ -41,7 +43,7 @@ def encode(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: 
 @click.command()
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--model", required=True, help="Address of the codec that encoded it.")
+@click.option("--model", default=DEFAULT, show_default=True, help="Address of the codec that encoded it.")
 @click.option("--device", help="Where the network computes.")
 def decode(source: Path, out: Path, model: str, device: str | None) -> None:
     """Decode the stream IN into the PNG file OUT."""

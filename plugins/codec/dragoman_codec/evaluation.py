@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from dragoman.images import to_pil
+from dragoman.operators import mend_torchvision
 
 __all__ = ["Point", "curve_of", "of_pillow", "psnr"]
 
@@ -78,6 +79,7 @@ def _point(setting: float, coder: Coder, pictures: Sequence[Tensor]) -> Point:
 
 
 def _ms_ssim(one: Tensor, other: Tensor) -> float:
+    mend_torchvision()  # torchmetrics imports torchvision where it is installed
     try:
         from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as measure
     except ImportError:

@@ -39,7 +39,7 @@ STYLE_TRANSFER = MethodCard(
 
 BUNDLE = StoreCard(
     name="style",
-    target="dragoman_style.store:Bundle",
+    target="dragoman_style.store:StyleBundle",
     summary="Style models that come with the distribution dragoman-style",
     priority=20,
 )
