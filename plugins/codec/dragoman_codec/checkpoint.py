@@ -21,6 +21,8 @@ __all__ = ["FILM", "load_network", "read_checkpoint", "save_checkpoint"]
 #: Prefix of the modulations' weights.
 FILM = "film."
 _LISTED = re.compile(r"entropy_bottleneck\._?(matri|bias|factor)(?:ces|es|s)\.(\d)$")
+#: Names under which CompressAI keeps numbers that are the same in all of its models.
+_CONSTANTS = ("gaussian_conditional.scale_bound",)
 _TABLES = ("_offset", "_quantized_cdf", "_cdf_length")
 
 
@@ -45,7 +47,7 @@ def load_network(network: Hyperprior, tensors: Mapping[str, Tensor]) -> None:
         PackageError: weights are missing, too many, or of other sizes; the sentence names one.
     """
     ours = network.state_dict()
-    theirs = {_renamed(name): value for name, value in tensors.items() if not name.startswith(FILM)}
+    theirs = {_renamed(name): value for name, value in tensors.items() if not name.startswith((FILM, *_CONSTANTS))}
     missing = sorted(name for name in ours if name not in theirs and not name.endswith(_TABLES))
     unknown = sorted(set(theirs) - set(ours))
     if missing or unknown:

@@ -1,0 +1,57 @@
+"""The codec that comes with the distribution, on photographs that it was not trained on."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+pytest.importorskip("skimage")
+
+from dragoman.cli.main import main
+from dragoman_codec.evaluation import psnr
+from dragoman_codec.expert import Codec
+from dragoman_codec.photographs import UNSEEN, photographs
+from dragoman_codec.pictures import read_picture
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return Codec.from_pretrained("codec/mini")
+
+
+@pytest.fixture(scope="module")
+def coffee():
+    return photographs(tuple(name for name in UNSEEN if "coffee" in name))[0]
+
+
+def test_quality_buys_fidelity_with_bits(codec, coffee):
+    sizes, fidelities = [], []
+    for quality in (0, 50, 100):
+        stream = codec.compress(coffee, {"quality": quality})
+        decoded = codec.decompress(stream)
+        assert torch.equal(decoded, codec.at({"quality": quality}).reconstruct(coffee))
+        sizes.append(len(stream))
+        fidelities.append(psnr(coffee, decoded))
+    assert sizes[0] * 1.5 < sizes[2]
+    assert sizes == sorted(sizes)
+    assert fidelities == sorted(fidelities)
+    assert fidelities[1] > 25
+
+
+def test_streams_are_no_longer_than_estimated(codec, coffee):
+    for quality in (0, 100):
+        estimated = codec.at({"quality": quality}).estimated_bits(coffee)
+        assert 8 * len(codec.compress(coffee, {"quality": quality})) < 1.01 * estimated
+
+
+def test_there_and_back_by_command(coffee, codec, tmp_path):
+    from dragoman.images import save_png, to_pil
+
+    save_png(to_pil(coffee.float() / 255), tmp_path / "in.png")
+    for arguments in (
+        ["encode", "in.png", "a.drg", "--knob", "quality=20"],
+        ["decode", "a.drg", "out.png"],
+    ):
+        command, source, out, *rest = arguments
+        result = CliRunner().invoke(main, [command, str(tmp_path / source), str(tmp_path / out), *rest])
+        assert result.exit_code == 0, result.output
+    assert torch.equal(read_picture(tmp_path / "out.png"), codec.at({"quality": 20}).reconstruct(coffee))
