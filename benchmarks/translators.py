@@ -3,7 +3,7 @@
 The same pairs and as many CPU seconds of training for each. Then, on held-out pairs, the likelihood where there is one;
 on captions in unseen words, class and attributes by the judge and by measurement, and variety; and the CPU time of a
 sample at several settings, of which "equal consistency" takes the cheapest that is as right as the least right of the
-three at its best. ``python -m benchmarks.translators --seconds 60`` trains for another budget.
+three at its best. ``python -m benchmarks.translators --seconds 240`` trains for another budget.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dragoman.translator import Translator
 from dragoman_minizoo.demo import held_out_prompts, make_jury
 from dragoman_minizoo.prompts import Prompts
 
-PAIRS, HELD_OUT, SECONDS = 20480, 512, 120.0
+PAIRS, HELD_OUT, SECONDS = 10240, 512, 40.0
 PROMPTS, EACH = 300, 2
 #: Options and the learning rate of each; widths are chosen for steps of about equal time.
 WAYS: dict[str, tuple[dict[str, Any], float]] = {
@@ -50,7 +50,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 #: Held-out pairs of which a likelihood is computed; an integrated one is expensive.
-LIKELY = 128
+LIKELY = 64
 
 
 class Task(NamedTuple):
