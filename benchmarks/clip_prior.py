@@ -23,7 +23,7 @@ from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.data import Labelled, fashion_mnist
 from dragoman_minizoo.real_pairs import caption
 
-TRAINING, HELD_OUT, STEPS, BATCH, RATE = 8000, 1000, 600, 128, 1e-3
+TRAINING, HELD_OUT, STEPS, BATCH, RATE = 6000, 1000, 400, 128, 1e-3
 
 
 def run() -> dict[str, Any]:
