@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dragoman_registry.hub.ahead import WriteBehind
 from dragoman_registry.hub.call import Call, guarded, params
 from dragoman_registry.hub.holdings import hold
 from dragoman_registry.hub.hub import Hub
@@ -105,14 +106,15 @@ def _assemble(hub: Hub, repository: int, recipes: list[FileRecipe]) -> None:
 def _make(hub: Hub, assembler: Assembler, recipe: FileRecipe) -> int:
     lengths: list[int] = []
     with hub.blobs.writing() as writer:
-        for term in recipe.terms:
-            before = writer.size
-            for number in range(term.start, term.end):
-                data = assembler.chunk(term.xorb, number)
-                writer.write(data)
-                lengths.append(len(data))
-            if writer.size - before != term.size:
-                raise bad("The shard is damaged: a term has another length than its chunks.")
+        with WriteBehind(writer) as behind:
+            for term in recipe.terms:
+                first = len(lengths)
+                for number in range(term.start, term.end):
+                    data = assembler.chunk(term.xorb, number)
+                    behind.write(data)
+                    lengths.append(len(data))
+                if sum(lengths[first:]) != term.size:
+                    raise bad("The shard is damaged: a term has another length than its chunks.")
         if writer.sha256 != recipe.sha256:
             raise bad(f"The chunks that were sent make up a file with sha256 {writer.sha256}, not {recipe.sha256}.")
         writer.keep()
