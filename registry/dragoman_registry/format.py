@@ -52,6 +52,8 @@ class PackageFormat:
 def description(manifest: Manifest, tensors: Mapping[str, TensorEntry]) -> dict[str, Any]:
     """What a manifest and the header of the weights say, JSON-ready."""
     described: dict[str, Any] = json.loads(manifest.to_bytes())
+    if manifest.knobs:
+        described["knobs"] = [knob.to_dict() for knob in manifest.knobs]  # in an order for people
     table = [{"tensor": entry.name, "type": entry.dtype, "shape": str(list(entry.shape))} for entry in tensors.values()]
     parameters = sum(entry.elements for entry in tensors.values())
     return described | {"tensors": len(tensors), "parameters": parameters, "tensor_table": table}

@@ -55,8 +55,13 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
 
 
+def _says(value: Any) -> bool:
+    return value is not False and value not in ("", None)
+
+
 def _records(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    keys = [key for key in records[0] if any(record.get(key) not in ("", None, False) for record in records)]
+    known = dict.fromkeys(key for record in records for key in record)
+    keys = [key for key in known if any(_says(record.get(key)) for record in records)]
     return table(keys, [[_text(record.get(key, "")) for key in keys] for record in records])
 
 
