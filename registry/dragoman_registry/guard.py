@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ _ACTIVE: ContextVar[bool] = ContextVar("dragoman_guard", default=False)
 # Git's and SHA-256's hexadecimal digits, and what object stores in between make of several parts ("HEX-12").
 _ETAG = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+#: Bytes of the largest answer that is no file; the largest honest ones list ten thousand files.
+_LARGEST_ANSWER = 64 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -70,6 +73,8 @@ def _check_response(response: Any) -> None:
         return
     headers = response.headers
     _check_storage(response, headers.get("x-xet-cas-url", ""))
+    if urlsplit(str(response.request.url)).path.startswith("/api/"):
+        response.stream = _bounded(response)
     if _origin(str(response.request.url)) != _home():
         return  # where a file's bytes come from; the client names nothing after what such a server says
     for name in ("etag", "x-linked-etag"):
@@ -79,6 +84,26 @@ def _check_response(response: Any) -> None:
     commit = headers.get("x-repo-commit", "")
     if commit and not _COMMIT.fullmatch(commit):
         raise _refused(response, "x-repo-commit", commit)
+
+
+def _bounded(response: Any) -> Any:
+    """The stream of an answer, which the client would read into memory however long it is."""
+    kind: Any = import_module(type(response).__module__.partition(".")[0]).SyncByteStream
+    inner, host = response.stream, response.request.url.host
+
+    class Bounded(kind):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[bytes]:
+            left = _LARGEST_ANSWER
+            for chunk in inner:
+                left -= len(chunk)
+                if left < 0:
+                    raise PackageError(f"{host} answers a question without end; check HF_ENDPOINT.")
+                yield chunk
+
+        def close(self) -> None:
+            inner.close()
+
+    return Bounded()
 
 
 def _check_storage(response: Any, address: str) -> None:

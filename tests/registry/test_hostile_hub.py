@@ -255,6 +255,12 @@ def test_a_file_without_end_fills_no_disk(hostile: Any, nothing_outside: None, n
     assert sum(path.stat().st_size for path in Path(constants.HF_HUB_CACHE).rglob("*") if path.is_file()) < 1000
 
 
+def test_an_answer_without_end_fills_no_memory(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dragoman_registry.guard._LARGEST_ANSWER", 1_000_000)
+    hostile._api = lambda self, path: self._pour()
+    assert refusal() == "127.0.0.1 answers a question without end; check HF_ENDPOINT."
+
+
 def test_a_manifest_without_end_is_not_shown(hostile: Any, package: Path) -> None:
     hostile.repositories["ns/model"] = files_of(package)
     hostile.endless = ("config.json",)
