@@ -17,6 +17,7 @@ from dragoman import builtin
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError, PortError
 from dragoman.pairs import FilePairs, GeneratedPairs, PairStore, build_store, store
+from dragoman.pairs.packed import PackedTokens
 from dragoman.pairs.split import TrainingPart
 from dragoman.pairs.store import store_key
 from dragoman.representation import Tokens, length
@@ -90,7 +91,8 @@ class TestStore:
         longest = streamed.mask.shape[1]
         assert torch.equal(cached.mask[:, :longest], streamed.mask)
         assert not cached.mask[:, longest:].any()
-        torch.testing.assert_close(cached.values[:, :longest], streamed.values)
+        # Tokens are kept in half precision, without padding.
+        torch.testing.assert_close(cached.values[:, :longest], streamed.values, rtol=1e-3, atol=1e-4)
         assert not cached.values[~cached.mask].any()
 
     def test_describes_what_the_generator_shows(self, pairs, tmp_path):
@@ -400,3 +402,33 @@ class TestTrainingPart:
     def test_something_has_to_be_left(self, make, tmp_path):
         with pytest.raises(InputError, match="keeps back 100 pairs, but there are 100 in all"):
             TrainingPart(build_store(tmp_path, make(), COUNT, SEED), COUNT)
+
+
+class TestPacking:
+    def tokens(self, scale=1.0):
+        mask = torch.tensor([[True, True, True], [True, False, False], [False, False, False], [True, True, False]])
+        values = scale * torch.randn(4, 3, 5, generator=generator_for(0, "tokens"))
+        return Tokens(values * mask.unsqueeze(2), mask)
+
+    def test_rows_come_back_padded_to_the_longest_of_them(self):
+        tokens, packed = self.tokens(), PackedTokens.pack(self.tokens())
+        assert packed.values.shape == (6, 5)
+        everything = packed.at(torch.arange(4))
+        assert torch.equal(everything.mask, tokens.mask)
+        torch.testing.assert_close(everything.values, tokens.values, rtol=1e-3, atol=1e-4)
+        two = packed.at(torch.tensor([3, 1]))
+        assert two.mask.tolist() == [[True, True], [True, False]]
+        assert torch.equal(two.values, everything.values[[3, 1], :2])
+        assert packed.at(torch.tensor([2])).values.shape == (1, 0, 5)
+
+    def test_values_beyond_half_precision_are_kept_as_they_are(self):
+        tokens = self.tokens(scale=1e6)
+        packed = PackedTokens.pack(tokens)
+        assert packed.values.dtype == torch.float32
+        assert torch.equal(packed.at(torch.arange(4)).values, tokens.values)
+        assert PackedTokens.pack(self.tokens()).values.dtype == torch.float16
+
+    def test_parts_are_joined_in_order(self):
+        packed = PackedTokens.pack(self.tokens())
+        joined = PackedTokens.join([packed, packed])
+        assert torch.equal(joined.at(torch.tensor([4, 7])).values, packed.at(torch.tensor([0, 3])).values)

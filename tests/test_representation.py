@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dragoman.representation import Tokens, concatenate, length, randn_rows, repeat_rows, select
+from dragoman.representation import Tokens, concatenate, disturb, length, randn_rows, repeat_rows, select
 
 VECTORS = torch.arange(6.0).view(3, 2)
 TOKENS = Tokens(torch.arange(12.0).view(3, 2, 2), torch.tensor([[True, True], [True, False], [True, True]]))
@@ -70,3 +70,26 @@ def test_noise_is_standard_normal():
     assert noise.mean().abs() < 0.03
     assert (noise.std() - 1).abs() < 0.03
     assert randn_rows(0, 4, None).shape == (0, 4)
+
+
+@KINDS
+def test_noise_reaches_values_alone_and_follows_its_generator(batch):
+    def noisy(seed, deviation=0.5):
+        return disturb(batch, deviation, torch.Generator().manual_seed(seed))
+
+    assert as_lists(noisy(0)) == as_lists(noisy(0))
+    if isinstance(batch, list):
+        assert noisy(0) == batch
+        return
+    assert as_lists(noisy(0)) != as_lists(noisy(1))
+    there = batch.mask if isinstance(batch, Tokens) else slice(None)
+    values, same = (x.values if isinstance(x, Tokens) else x for x in (batch, noisy(0, 0.0)))
+    assert torch.equal(same[there], values[there])
+    if isinstance(batch, Tokens):
+        assert torch.equal(noisy(0).mask, batch.mask)
+        assert (noisy(0).values[~batch.mask] == 0).all()
+
+
+def test_the_noise_is_as_large_as_asked_for():
+    found = disturb(torch.zeros(2000, 5), 0.3, torch.Generator().manual_seed(0))
+    assert found.std() == pytest.approx(0.3, rel=0.05)

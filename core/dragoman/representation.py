@@ -10,7 +10,17 @@ from torch import Tensor
 
 from dragoman.ports import Port
 
-__all__ = ["Representation", "Tokens", "concatenate", "length", "mismatch", "randn_rows", "repeat_rows", "select"]
+__all__ = [
+    "Representation",
+    "Tokens",
+    "concatenate",
+    "disturb",
+    "length",
+    "mismatch",
+    "randn_rows",
+    "repeat_rows",
+    "select",
+]
 
 
 class Tokens(NamedTuple):
@@ -81,6 +91,16 @@ def mismatch(batch: object, port: Port) -> str:
     if str(values.dtype) != f"torch.{port.dtype}":
         return f"is {values.dtype}, but its port says {port.dtype}"
     return ""
+
+
+def disturb(batch: Representation, deviation: float, generator: torch.Generator | None) -> Representation:
+    """A batch with Gaussian noise on its values, in their own units; texts, and padding, stay as they are."""
+    if isinstance(batch, list):
+        return batch
+    values, mask = batch if isinstance(batch, Tokens) else (batch, None)
+    if deviation:
+        values = values + deviation * torch.randn(values.shape, generator=generator).to(values)
+    return values if mask is None else Tokens(torch.where(mask.unsqueeze(2), values, 0.0), mask)
 
 
 def randn_rows(rows: int, size: int, generator: torch.Generator | None) -> Tensor:

@@ -16,7 +16,7 @@ from dragoman.atomic import replacing
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.pairs.generated import Pairs
-from dragoman.representation import Representation, Tokens
+from dragoman.pairs.packed import Kept, PackedTokens, keep
 
 __all__ = ["Shard", "read_shard", "write_shard"]
 
@@ -34,7 +34,7 @@ class Shard(NamedTuple):
     target: Tensor
     captions: list[str]
     rows: Tensor
-    conditions: Representation
+    conditions: Kept
 
 
 def write_shard(path: Path, made: Pairs, source: Endpoint) -> None:
@@ -49,7 +49,7 @@ def write_shard(path: Path, made: Pairs, source: Endpoint) -> None:
         "target": made.target.cpu().contiguous(),
         "row": torch.tensor([position[caption] for caption in made.captions]),
         "captions": torch.frombuffer(bytearray(text), dtype=torch.uint8),
-        **_condition_tensors(source.expert.encode(list(position), source.port.name)),
+        **_condition_tensors(keep(source.expert.encode(list(position), source.port.name))),
     }
     try:
         with replacing(path) as file:
@@ -75,12 +75,9 @@ def read_shard(path: Path) -> Shard:
         raise InputError(f"The pairs in {path} are damaged ({error}); delete the file and run it again.") from error
 
 
-def _condition_tensors(condition: Representation) -> dict[str, Tensor]:
-    if isinstance(condition, Tokens):
-        return {"values": condition.values.cpu().contiguous(), "mask": condition.mask.cpu().contiguous()}
-    assert isinstance(condition, Tensor)
-    return {"condition": condition.cpu().contiguous()}
+def _condition_tensors(condition: Kept) -> dict[str, Tensor]:
+    return condition._asdict() if isinstance(condition, PackedTokens) else {"condition": condition}
 
 
-def _condition(tensors: dict[str, Tensor]) -> Representation:
-    return Tokens(tensors["values"], tensors["mask"]) if "values" in tensors else tensors["condition"]
+def _condition(tensors: dict[str, Tensor]) -> Kept:
+    return PackedTokens(tensors["values"], tensors["lengths"]) if "values" in tensors else tensors["condition"]

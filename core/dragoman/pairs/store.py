@@ -22,9 +22,9 @@ from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.expert import Expert
 from dragoman.pairs.generated import GeneratedPairs
+from dragoman.pairs.packed import join_kept, taken
 from dragoman.pairs.shard import read_shard, write_shard
 from dragoman.progress import progress
-from dragoman.representation import concatenate, select
 from dragoman.training.method import Batch
 from dragoman.training.seeding import generator_for
 
@@ -45,7 +45,7 @@ class PairStore:
         target: ``[N, ...]``.
         captions: the distinct captions of each shard, one shard after the other.
         rows: int64 ``[N]``, the caption of each pair.
-        conditions: the representation of each caption.
+        conditions: the representation of each caption; of token sequences without padding.
 
     Raises:
         InputError: the folder holds no pairs, not all of them, or damaged ones.
@@ -59,7 +59,7 @@ class PairStore:
         self.captions = [caption for shard in shards for caption in shard.captions]
         starts = accumulate((len(shard.captions) for shard in shards[:-1]), initial=0)
         self.rows = torch.cat([shard.rows + start for shard, start in zip(shards, starts, strict=True)])
-        self.conditions = concatenate([shard.conditions for shard in shards])
+        self.conditions = join_kept([shard.conditions for shard in shards])
         self._check_complete(folder)
 
     def __len__(self) -> int:
@@ -71,11 +71,11 @@ class PairStore:
 
     def at(self, index: Tensor) -> Batch:
         """The pairs at the given positions."""
-        rows = self.rows[index].tolist()
+        rows = self.rows[index]
         return {
             "target": self.target[index],
-            "condition": select(self.conditions, rows),
-            "caption": [self.captions[row] for row in rows],
+            "condition": taken(self.conditions, rows),
+            "caption": [self.captions[row] for row in rows.tolist()],
         }
 
     def _check_complete(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
-from dragoman.representation import Representation, Tokens, length
+from dragoman.representation import Representation, Tokens, disturb, length
 from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman.translator import Translator
 
@@ -110,14 +110,8 @@ class Paired(Method):
 
     def _disturb(self, condition: Representation, generator: torch.Generator) -> Representation:
         if isinstance(condition, Tokens):
-            mask = _thinned(condition.mask, self.token_dropout, generator)
-            return Tokens(torch.where(mask.unsqueeze(2), self._noisy(condition.values, generator), 0.0), mask)
-        return self._noisy(condition, generator) if isinstance(condition, Tensor) else condition
-
-    def _noisy(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        if not self.condition_noise:
-            return values
-        return values + self.condition_noise * torch.randn(values.shape, generator=generator).to(values)
+            condition = Tokens(condition.values, _thinned(condition.mask, self.token_dropout, generator))
+        return disturb(condition, self.condition_noise, generator)
 
 
 def _thinned(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
