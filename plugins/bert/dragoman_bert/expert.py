@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dragoman.expert import Expert
 from dragoman.ports import Port
@@ -19,6 +20,11 @@ from dragoman_bert.checkpoint import KIND, hidden_sizes, load_network, load_toke
 from dragoman_bert.library import PreTrainedModel
 
 __all__ = ["Bert", "TruncationWarning"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+#: Families whose layers are ``encoder.layer``, with nothing behind the last one: a hidden layer needs no later ones.
+_PLAIN_STACKS = frozenset({"bert", "camembert", "electra", "roberta", "xlm-roberta"})
 
 
 class Bert(Expert):
@@ -122,12 +128,19 @@ class Bert(Expert):
     def _encode_batch(self, rows: list[list[int]], port: str) -> Representation:
         ids, mask = pad(rows, self._padding, self.network.device)
         layer = int(port.removeprefix("hidden.")) if port.startswith("hidden.") else None
-        output = self.network(input_ids=ids, attention_mask=mask.long(), output_hidden_states=layer is not None)
-        states: Tensor = (output.last_hidden_state if layer is None else output.hidden_states[layer]).float()
+        states = self._states(ids, mask.long(), layer).float()
         if port == "cls":
             return states[:, 0]
         states = torch.where(mask[..., None], states, 0.0)
         return _mean(states, mask) if port == "pooled" else Tokens(states, mask)
+
+    def _states(self, ids: Tensor, mask: Tensor, layer: int | None) -> Tensor:
+        network = self.network
+        if layer and self.config["model_type"] in _PLAIN_STACKS:
+            network, layer = _first_layers(network, layer), None
+        output = network(input_ids=ids, attention_mask=mask, output_hidden_states=layer is not None)
+        states: Tensor = output.last_hidden_state if layer is None else output.hidden_states[layer]
+        return states
 
     def _nothing(self, port: str) -> Representation:
         width, _ = hidden_sizes(self.config)
@@ -141,6 +154,23 @@ class Bert(Expert):
         # Padding is masked, so any id would do, except where the family numbers positions by it (RoBERTa).
         known = self.tokenizer.pad_token_id, self.network.config.pad_token_id
         return next((number for number in known if number is not None), 0)
+
+
+def _first_layers(network: PreTrainedModel, count: int) -> PreTrainedModel:
+    """The same network, weights shared, that stops after ``count`` layers."""
+    short, encoder = _shallow(network), _shallow(network.get_submodule("encoder"))
+    layers = encoder.get_submodule("layer")
+    assert isinstance(layers, nn.ModuleList)
+    encoder.layer = layers[:count]
+    short.encoder = encoder
+    return short
+
+
+def _shallow(module: Module) -> Module:
+    """A module with the same parts, of which each can be exchanged in one of the two."""
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    return twin
 
 
 def _mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -42,6 +42,20 @@ def test_every_hidden_layer_has_a_port(expert):
     assert not torch.allclose(expert.encode(["a"], "hidden.0").values, expert.encode(["a"], "hidden.3").values)
 
 
+def test_a_hidden_layer_runs_no_layer_after_it(expert):
+    ran = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, number=number: ran.append(number))
+        for number, layer in enumerate(expert.network.encoder.layer, start=1)
+    ]
+    expert.encode(["a red bag"], "hidden.2")
+    assert ran == [1, 2]
+    expert.encode(["a red bag"], "tokens")
+    assert ran == [1, 2, 1, 2, 3]
+    for hook in hooks:
+        hook.remove()
+
+
 def test_shapes_and_types_are_those_of_the_ports(expert):
     for name, port in expert.ports.items():
         found = expert.encode(TEXTS, name)
