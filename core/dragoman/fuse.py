@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint, EndpointSpec, load_expert
-from dragoman.errors import InputError
+from dragoman.errors import DragomanError, InputError
 from dragoman.expert import Atoms, Expert
 from dragoman.fusion import Fusion
 from dragoman.pairs import FilePairs, GeneratedPairs, PairStore, build_store
@@ -62,6 +62,8 @@ def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: boo
     make_method = _method(recipe.method, target, place)
     ranker = load_critic(recipe.ranker, place) if recipe.ranker else None
     supply = _supply(recipe.pairs, source, target, place)
+    if ranker and isinstance(supply, GeneratedPairs):
+        _check_ranker(recipe.ranker, ranker, source, target)
     if not resume:
         _begin(run, asked, folder)
     pairs = TrainingPart(_made(supply, recipe.pairs, folder), recipe.pairs["validation"])
@@ -134,6 +136,21 @@ def _supply(
     return GeneratedPairs(
         source, target, load_expert(captioner.expert, captioner.address, device=place), options["spread"]
     )
+
+
+@torch.no_grad()
+def _check_ranker(name: str, ranker: Critic, source: Endpoint, target: Endpoint) -> None:
+    """Let the critic score one output: a critic of other conditions would be found out after training."""
+    output = target.expert.decode(
+        target.expert.draw(target.port.name, 1, generator=generator_for(0, "ranker")), target.port.name
+    )
+    condition = source.expert.encode(["a text"], source.port.name)
+    try:
+        ranker.score(output, condition)
+    except DragomanError as error:
+        raise InputError(
+            f"Critic {name!r} cannot rank what is made from {source.name}'s port {source.port.name!r}: {error}"
+        ) from error
 
 
 def _begin(run: Run, asked: Recipe, folder: Path) -> None:

@@ -15,7 +15,7 @@ from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.knobs import Knob, check_knobs
-from dragoman.representation import repeat_rows, select
+from dragoman.representation import Representation, Tokens, length, repeat_rows, select
 from dragoman.stores import RemoteStore, locate, store_of
 from dragoman.translator import Translator
 
@@ -174,7 +174,7 @@ class Fusion(nn.Module):
     @torch.no_grad()
     def sample(
         self,
-        prompts: str | Sequence[str],
+        prompts: str | Sequence[str] | Tensor | Tokens,
         n: int = 1,
         *,
         generator: torch.Generator | None = None,
@@ -188,7 +188,7 @@ class Fusion(nn.Module):
         """Outputs for prompts.
 
         Args:
-            prompts: one or more non-empty texts.
+            prompts: one or more non-empty texts; or representations of them at the source port, encoded before.
             n: outputs per prompt.
             generator: source of randomness; a fresh one seeded with 0 when omitted.
             temperature: scale of the translator's noise; 1 is the learned distribution.
@@ -206,23 +206,27 @@ class Fusion(nn.Module):
             InputError: a prompt is empty, a number is out of range, there is no such knob, or candidates are asked for
                 without a ranker.
         """
-        texts = _checked_prompts(prompts)
         chosen = check_knobs({**(knobs or {}), **named}, self.knobs(), "This fusion")
         temperature, truncation = (
             chosen.pop(name, value) for name, value in (("temperature", temperature), ("truncation", truncation))
         )
         self._check_numbers(n, temperature, truncation, candidates, batch_size)
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
-        condition = self.encoder.encode(texts, self.source.port.name)
+        condition = self._encoded(prompts)
         texts_among = {knob.name for knob in self.knobs() if knob.kind == "text"}
         for name in texts_among & chosen.keys():
             if isinstance(chosen[name], str):
                 chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
-        rows = [row for row in range(len(texts)) for _ in range(n)]
+        rows = [row for row in range(length(condition)) for _ in range(n)]
         per_batch = max(1, batch_size // candidates)
         parts = [select(condition, rows[start : start + per_batch]) for start in range(0, len(rows), per_batch)]
         outputs = [self._render(part, candidates, generator, temperature, truncation, chosen) for part in parts]
         return torch.cat(outputs)
+
+    def _encoded(self, prompts: str | Sequence[str] | Tensor | Tokens) -> Representation:
+        if isinstance(prompts, Tensor | Tokens):
+            return prompts
+        return self.encoder.encode(_checked_prompts(prompts), self.source.port.name)
 
     def _render(
         self,
