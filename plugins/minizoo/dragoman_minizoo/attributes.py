@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ATTRIBUTES", "LEVELS", "level_log_probabilities", "levels", "measure", "terciles"]
+__all__ = ["ATTRIBUTES", "LEVELS", "clear", "level_log_probabilities", "levels", "measure", "terciles"]
 
 #: Names of the columns of :func:`measure`.
 ATTRIBUTES = ("brightness", "width", "pattern")
@@ -49,6 +49,20 @@ def terciles(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
 def levels(values: Tensor, labels: Tensor, boundaries: Tensor) -> Tensor:
     """Levels 0, 1, 2 of measured values, int64 ``[B, 3]``."""
     return (values[:, :, None] > boundaries[labels]).sum(dim=2)
+
+
+def clear(values: Tensor, labels: Tensor, boundaries: Tensor, margin: float) -> Tensor:
+    """Whether measured values lie well inside their levels, bool ``[B, 3]``.
+
+    Args:
+        values: measured ``[B, 3]``.
+        labels: class of each image ``[B]``.
+        boundaries: ``[K, 3, 2]``.
+        margin: least distance to a boundary, as a share of the distance between the two boundaries; below 0.5.
+    """
+    low, high = boundaries[labels].unbind(dim=2)
+    nearest = (values[:, :, None] - boundaries[labels]).abs().amin(dim=2)
+    return nearest >= margin * (high - low)
 
 
 def level_log_probabilities(values: Tensor, labels: Tensor, boundaries: Tensor, softness: float = 0.15) -> Tensor:

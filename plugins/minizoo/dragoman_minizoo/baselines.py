@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dragoman.expert import Atoms
-from dragoman.pairs import PairStore
 from dragoman.ports import Port
 from dragoman.representation import Representation
 from dragoman.translator import Translator
+from dragoman_cinn.embedder import build_embedder, describe_condition
 
 __all__ = ["Regression", "Retrieval"]
 
@@ -23,29 +22,26 @@ class Regression(Translator):
     """Deterministic regression: a perceptron onto the mean latent; the class embedding is snapped to the nearest.
 
     Args:
-        config: ``condition`` and ``target`` sizes, ``width``.
+        config: ``condition``, as :func:`~dragoman_cinn.embedder.describe_condition` says it, and the sizes ``target``
+            and ``width``.
     """
 
     atom_values: Tensor
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        width = config["width"]
-        sizes: Sequence[int] = (config["condition"], width, width)
-        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
-        self.network = nn.Sequential(
-            nn.LayerNorm(config["condition"], elementwise_affine=False), *hidden, nn.Linear(width, config["target"])
-        )
+        self.network = build_embedder(config["condition"], config["width"], layers=2, out=config["target"])
         self.start = 0
         self.register_buffer("atom_values", torch.empty(0, 0))
 
     @classmethod
     def build(cls, source: Port, target: Port, **options: Any) -> Self:
         """Sized from the ports."""
-        return cls({"condition": source.shape[0], "target": target.shape[0], "width": 512} | options)
+        return cls({"condition": describe_condition(source), "target": target.shape[0], "width": 512} | options)
 
     def initialize(self, target: Tensor, condition: Representation, atoms: Atoms | None = None) -> None:
-        """Remember the class embeddings."""
+        """Measure the conditions, and remember the class embeddings."""
+        self.network.initialize(condition)
         if atoms is not None:
             self.start, self.atom_values = atoms
 
@@ -74,15 +70,14 @@ class Retrieval(Translator):
     """Latents of stored pairs whose captions are nearest in cosine, one of ``neighbours`` at random.
 
     Args:
-        store: the pairs.
+        keys: an embedding of each pair's caption ``[N, C]``.
+        target: the latents ``[N, D]``.
         neighbours: how many stored captions compete; 1 is nearest-caption retrieval.
     """
 
-    def __init__(self, store: PairStore, neighbours: int) -> None:
+    def __init__(self, keys: Tensor, target: Tensor, neighbours: int) -> None:
         super().__init__({"neighbours": neighbours})
-        self.store = store
-        assert isinstance(store.conditions, Tensor)
-        self.keys = F.normalize(store.conditions[store.rows], dim=1)
+        self.keys, self.target = F.normalize(keys, dim=1), target
 
     def sample(
         self,
@@ -98,4 +93,4 @@ class Retrieval(Translator):
         found = [(F.normalize(part, dim=1) @ self.keys.T).topk(count, dim=1).indices for part in condition.split(256)]
         nearest = torch.cat(found)
         pick = torch.randint(count, (len(nearest), 1), generator=generator)
-        return self.store.target[nearest.gather(1, pick).squeeze(1)]
+        return self.target[nearest.gather(1, pick).squeeze(1)]

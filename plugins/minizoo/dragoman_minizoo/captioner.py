@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -12,22 +12,39 @@ from torch import Tensor
 from dragoman.errors import PortError
 from dragoman.expert import Expert
 from dragoman.ports import Port
-from dragoman_minizoo.attributes import ATTRIBUTES, levels, measure
+from dragoman_minizoo.attributes import ATTRIBUTES, clear, levels, measure
 from dragoman_minizoo.checkpoint import load_into, read_config, write
 from dragoman_minizoo.networks import build_network
 from dragoman_minizoo.vocabulary import TRAINING, Vocabulary, describe
 
-__all__ = ["MODEL_TYPE", "Captioner"]
+__all__ = ["MODEL_TYPE", "Captioner", "Look"]
 
 MODEL_TYPE = "dragoman-captioner"
+
+
+class Look(NamedTuple):
+    """What is seen in images.
+
+    Attributes:
+        labels: classes, int64 ``[B]``.
+        levels: of the attributes, int64 ``[B, 3]``.
+        sure: whether the class is beyond doubt, bool ``[B]``.
+        clear: whether each level is, bool ``[B, 3]``.
+    """
+
+    labels: Tensor
+    levels: Tensor
+    sure: Tensor
+    clear: Tensor
 
 
 class Captioner(Expert):
     """Images to sentences: a classifier names the garment, measurements choose the adjectives.
 
     Args:
-        config: ``architecture``, ``widths`` and ``labels`` of the classifier, and ``confidence``: the probability of
-            its class below which an image gets no caption.
+        config: ``architecture``, ``widths`` and ``labels`` of the classifier; ``confidence``, the probability of
+            its class below which an image gets no caption; and ``margin``, how far inside its level an attribute has
+            to lie to be mentioned (:func:`~dragoman_minizoo.attributes.clear`).
 
     Attributes:
         boundaries: ``[K, 3, 2]``, where the levels of each attribute begin, by class.
@@ -60,19 +77,20 @@ class Captioner(Expert):
 
     def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classes int64 ``[B]`` and attribute levels int64 ``[B, 3]`` of images ``[B, 1, 32, 32]`` in [0, 1]."""
-        return self._look(images)[:2]
-
-    def sure(self, images: Tensor) -> Tensor:
-        """Whether the class of each image is beyond doubt, bool ``[B]``."""
-        return self._look(images)[2]
+        return self.look(images)[:2]
 
     @torch.no_grad()
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Classes, attribute levels, and whether the class is beyond doubt."""
+    def look(self, images: Tensor) -> Look:
+        """Everything that is seen in images ``[B, 1, 32, 32]`` in [0, 1]."""
         chunks = [(self.network(part).softmax(dim=1), measure(part)) for part in images.to(self.boundaries).split(1024)]
         probability, labels = torch.cat([share for share, _ in chunks]).max(dim=1)
-        seen = levels(torch.cat([value for _, value in chunks]), labels, self.boundaries)
-        return labels, seen, probability >= self.config["confidence"]
+        values = torch.cat([value for _, value in chunks])
+        return Look(
+            labels,
+            levels(values, labels, self.boundaries),
+            probability >= self.config["confidence"],
+            clear(values, labels, self.boundaries, self.config["margin"]),
+        )
 
     def encode(
         self,
@@ -90,5 +108,5 @@ class Captioner(Expert):
         self.port(port)
         if generator is None:
             raise PortError("Captions are drawn: give the captioner a generator.")
-        looks = zip(*(column.tolist() for column in self._look(inputs)), strict=True)
-        return [describe(label, row, words, generator)[0] if sure else "" for label, row, sure in looks]
+        looks = zip(*(column.tolist() for column in self.look(inputs)), strict=True)
+        return [describe(label, row, words, generator, seen)[0] if sure else "" for label, row, sure, seen in looks]

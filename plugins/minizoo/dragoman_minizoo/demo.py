@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 import dragoman
 from dragoman.endpoint import load_expert
+from dragoman.expert import Expert
 from dragoman.fuse import fuse
 from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
@@ -22,6 +23,7 @@ from dragoman.metrics import novelty
 from dragoman.pairs import GeneratedPairs, PairStore, build_store
 from dragoman.progress import progress
 from dragoman.recipe import Recipe
+from dragoman.representation import Representation, Tokens, length, select
 from dragoman.training.paired import Paired
 from dragoman.training.seeding import generator_for
 from dragoman.training.trainer import Settings, Trainer
@@ -35,11 +37,15 @@ from dragoman_minizoo.oracle import Oracle
 from dragoman_minizoo.prompts import TIERS, Prompts, check_unseen, make_prompts
 from dragoman_minizoo.publication import publish_and_pull
 
-__all__ = ["evaluate", "held_out_prompts", "make_jury", "run"]
+__all__ = ["Asked", "evaluate", "held_out_prompts", "make_jury", "run"]
 
 SHIPPED = "minizoo/text2fashion"
 IMAGES_PER_PROMPT = 2
 CANDIDATES = 4
+#: Port whose embeddings the retrieval baselines compare, and how many stored pairs they look among.
+RETRIEVAL_PORT, RETRIEVED = "pooled", 8192
+REGRESSION_STEPS = 500
+NOVELTY_DRAWS = 250
 PICTURED = (
     "a dark, wide handbag",
     "a bright, narrow dress",
@@ -50,6 +56,34 @@ PICTURED = (
     "a light, strappy sandal",
     "my friend is wearing a black leather ankle boot",
 )
+
+
+@dataclass
+class Asked:
+    """Held-out prompts of every tier, encoded once at each port that somebody asks for.
+
+    Args:
+        prompts: the prompts by tier.
+        encoder: the text expert.
+    """
+
+    prompts: Mapping[str, Prompts]
+    encoder: Expert
+
+    def __post_init__(self) -> None:
+        self._encoded: dict[tuple[str, str], Tensor | Tokens] = {}
+
+    def at(self, tier: str, port: str) -> Tensor | Tokens:
+        """The prompts of a tier as the encoder gives them at a port."""
+        if (tier, port) not in self._encoded:
+            encoded = self.encoder.encode(self.prompts[tier].captions, port)
+            assert isinstance(encoded, Tensor | Tokens)
+            self._encoded[tier, port] = encoded
+        return self._encoded[tier, port]
+
+
+#: The tier of a question to its images, :data:`IMAGES_PER_PROMPT` for each prompt, side by side.
+Render: TypeAlias = Callable[[str], Tensor]
 
 
 def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs: int | None = None) -> None:
@@ -72,16 +106,17 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
     quick.save_pretrained(out / "model")
     shipped = dragoman.load(SHIPPED)
     store = _store(quick, out)
-    prompts = held_out_prompts(count)
-    overlap = sum(check_unseen(one, store.captions) for one in prompts.values())
+    asked = Asked(held_out_prompts(count), quick.encoder)
+    overlap = sum(check_unseen(one, store.captions) for one in asked.prompts.values())
+    jury = make_jury()
     report = {
         "prompts_per_tier": count,
         "images_per_prompt": IMAGES_PER_PROMPT,
         "verbatim_overlap": overlap,
         "chance": {"class_accuracy": 0.1, "attribute_accuracy": 0.333},
-        "fusions": _fusions({"quick": quick, "shipped": shipped}, prompts, store),
-        "baselines": _baselines(quick, store, prompts, out),
-        "limit": {"the generator itself, until it fits": _limit(quick, prompts)},
+        "fusions": _fusions({"quick": quick, "shipped": shipped}, asked, jury, store),
+        "baselines": _baselines(quick, asked, jury, store, out),
+        "limit": {"the generator itself, until it fits": _limit(quick, asked, jury)},
     }
     _summary(report)
     click.echo("publishing on an embedded Hub, and pulling from there in a new process", err=True)
@@ -111,21 +146,21 @@ def held_out_prompts(count: int) -> dict[str, Prompts]:
     return {tier: make_prompts(tier, real.labels, seen, count) for tier in TIERS}
 
 
-def evaluate(render: Callable[[Prompts], Tensor], prompts: Mapping[str, Prompts], what: str) -> dict[str, Any]:
+def evaluate(render: Render, prompts: Mapping[str, Prompts], jury: Jury, what: str) -> dict[str, Any]:
     """Figures by tier.
 
     Args:
-        render: prompts to images, :data:`IMAGES_PER_PROMPT` for each, side by side.
+        render: the name of a tier to images, :data:`IMAGES_PER_PROMPT` for each of its prompts, side by side.
         prompts: the prompts of each tier.
+        jury: judges the images.
         what: for the progress line.
     """
-    jury = make_jury()
     figures: dict[str, dict[str, float]] = {}
     seconds, images_made = 0.0, 0
     with progress(f"judging {what}", len(prompts)) as shown:
         for done, (tier, asked) in enumerate(prompts.items(), start=1):
             started = time.monotonic()
-            images = render(asked)
+            images = render(tier)
             seconds, images_made = seconds + time.monotonic() - started, images_made + len(images)
             for name, value in jury.judge_images(images, asked)._asdict().items():
                 figures.setdefault(name, {})[tier] = round(value, 4)
@@ -133,7 +168,7 @@ def evaluate(render: Callable[[Prompts], Tensor], prompts: Mapping[str, Prompts]
     return {**figures, "images_per_second": round(images_made / seconds, 1)}
 
 
-def _fusions(fusions: Mapping[str, Fusion], prompts: Mapping[str, Prompts], store: PairStore) -> dict[str, Any]:
+def _fusions(fusions: Mapping[str, Fusion], asked: Asked, jury: Jury, store: PairStore) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, fusion in fusions.items():
         training = fusion.facts.get("training", {})
@@ -141,53 +176,61 @@ def _fusions(fusions: Mapping[str, Fusion], prompts: Mapping[str, Prompts], stor
             "train_seconds": training.get("seconds"),
             "translator_params": sum(p.numel() for p in fusion.translator.parameters()),
         }
-        found[name] = evaluate(_renderer(fusion), prompts, name) | facts
-        found[name]["novelty"] = _novelty(fusion, fusion.translator, prompts, store)
-        found[f"{name}, best of {CANDIDATES}"] = (
-            evaluate(_renderer(fusion, candidates=CANDIDATES), prompts, f"{name}, best of {CANDIDATES}") | facts
-        )
+        port, ranked = fusion.source.port.name, f"{name}, best of {CANDIDATES}"
+        found[name] = evaluate(_renderer(fusion, asked, port), asked.prompts, jury, name) | facts
+        found[name]["novelty"] = _novelty(fusion, asked.at("templates", port), store)
+        found[ranked] = evaluate(_renderer(fusion, asked, port, CANDIDATES), asked.prompts, jury, ranked) | facts
     return found
 
 
-def _renderer(fusion: Fusion, candidates: int = 1) -> Callable[[Prompts], Tensor]:
-    def render(prompts: Prompts) -> Tensor:
+def _renderer(fusion: Fusion, asked: Asked, port: str, candidates: int = 1) -> Render:
+    def render(tier: str) -> Tensor:
         generator = generator_for(0, "evaluation")
         how: dict[str, Any] = {"generator": generator, "candidates": candidates, "batch_size": 512}
-        return fusion.sample(prompts.captions, IMAGES_PER_PROMPT, **how)
+        return fusion.sample(asked.at(tier, port), IMAGES_PER_PROMPT, **how)
 
     return render
 
 
-def _baselines(quick: Fusion, store: PairStore, prompts: Mapping[str, Prompts], out: Path) -> dict[str, Any]:
+def _baselines(quick: Fusion, asked: Asked, jury: Jury, store: PairStore, out: Path) -> dict[str, Any]:
     regression, seconds = _train_regression(quick, store, out)
-    ways: dict[str, tuple[Translator, float]] = {
-        "regression": (regression, seconds),
-        "nearest caption": (Retrieval(store, 1), 0.0),
-        "random of the 16 nearest captions": (Retrieval(store, 16), 0.0),
+    keys, target = _retrieved(quick.encoder, store)
+    ways: dict[str, tuple[Translator, str, float]] = {
+        "regression": (regression, quick.source.port.name, seconds),
+        "nearest caption": (Retrieval(keys, target, 1), RETRIEVAL_PORT, 0.0),
+        "random of the 16 nearest captions": (Retrieval(keys, target, 16), RETRIEVAL_PORT, 0.0),
     }
     found: dict[str, Any] = {}
-    for name, (translator, spent) in ways.items():
+    for name, (translator, port, spent) in ways.items():
         fusion = Fusion(quick.source, translator, quick.target)
-        found[name] = evaluate(_renderer(fusion), prompts, name)
+        found[name] = evaluate(_renderer(fusion, asked, port), asked.prompts, jury, name)
         found[name] |= {
             "train_seconds": round(spent, 1),
             "translator_params": sum(p.numel() for p in translator.parameters()),
-            "novelty": _novelty(fusion, translator, prompts, store),
+            "novelty": _novelty(fusion, asked.at("templates", port), store),
         }
     return found
 
 
-def _limit(quick: Fusion, prompts: Mapping[str, Prompts]) -> dict[str, Any]:
+def _retrieved(encoder: Expert, store: PairStore) -> tuple[Tensor, Tensor]:
+    """Sentence embeddings of the first captions, and the latents that go with them."""
+    rows, which = store.rows[:RETRIEVED].unique(return_inverse=True)
+    encoded = encoder.encode([store.captions[row] for row in rows.tolist()], RETRIEVAL_PORT)
+    assert isinstance(encoded, Tensor)
+    return encoded[which], store.target[:RETRIEVED]
+
+
+def _limit(quick: Fusion, asked: Asked, jury: Jury) -> dict[str, Any]:
     """What rejection sampling reaches when it is told what the prompts mean."""
     made = quick.facts["recipe"]["pairs"]
     captioner = load_expert(made["captioner"])
     assert isinstance(captioner, Captioner)
     oracle = Oracle(quick.decoder, captioner, quick.target.port.name, made["spread"], generator_for(0, "oracle"))
 
-    def render(asked: Prompts) -> Tensor:
-        return oracle.show(asked, IMAGES_PER_PROMPT, generator_for(1, "oracle"))
+    def render(tier: str) -> Tensor:
+        return oracle.show(asked.prompts[tier], IMAGES_PER_PROMPT, generator_for(1, "oracle"))
 
-    return evaluate(render, prompts, "the generator's limit")
+    return evaluate(render, asked.prompts, jury, "the generator's limit")
 
 
 def _train_regression(quick: Fusion, store: PairStore, out: Path) -> tuple[Translator, float]:
@@ -195,22 +238,24 @@ def _train_regression(quick: Fusion, store: PairStore, out: Path) -> tuple[Trans
         torch.manual_seed(0)
         translator = Regression.build(quick.source.port, quick.target.port)
     atoms = quick.target.expert.atoms(quick.target.port.name)
-    translator.initialize(store.target, store.conditions, atoms)
-    settings = Settings(steps=800, batch_size=512, seed=0, checkpoint_every=10_000)
-    result = Trainer(Paired(translator), store, settings, out / "regression", device="cpu").run()
+    first = store.batch(min(4096, len(store)), generator_for(0, "initialize"))
+    assert isinstance(first["target"], Tensor)
+    translator.initialize(first["target"], first["condition"], atoms)
+    settings = Settings(steps=REGRESSION_STEPS, batch_size=256, seed=0, ema_decay=0.99, checkpoint_every=10_000)
+    method = Paired(translator, learning_rate=2e-3, condition_noise=quick.facts["recipe"]["method"]["condition_noise"])
+    result = Trainer(method, store, settings, out / "regression", device="cpu").run()
     return translator.eval(), result.seconds
 
 
 @torch.no_grad()
-def _novelty(fusion: Fusion, translator: Translator, prompts: Mapping[str, Prompts], store: PairStore) -> float:
+def _novelty(fusion: Fusion, condition: Representation, store: PairStore) -> float:
     """Mean distance of z to the nearest z in the store, over that between two draws of the prior; 0 is a copy."""
-    captions = prompts["templates"].captions[:250]
-    condition = fusion.encoder.encode(captions, fusion.source.port.name)
-    made = translator.sample(condition, generator=generator_for(0, "novelty"))
+    asked = select(condition, range(min(NOVELTY_DRAWS, length(condition))))
+    made = fusion.translator.sample(asked, generator=generator_for(0, "novelty"))
     start = _start_of_atoms(fusion)
     known = store.target[:, :start]
     # The prior as the pairs were drawn from it: as widely.
-    fresh = known.std() * torch.randn(250, start, generator=generator_for(1, "novelty"))
+    fresh = known.std() * torch.randn(NOVELTY_DRAWS, start, generator=generator_for(1, "novelty"))
     return round(float(novelty(made[:, :start], known).mean() / novelty(fresh, known).mean()), 4)
 
 

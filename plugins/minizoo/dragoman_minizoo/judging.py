@@ -56,18 +56,17 @@ class Jury:
         images = real.images.float() / 255
         self.label = real.labels
         self.levels = levels(measure(images), real.labels, boundaries)
-        self.features = self._features(images)
+        self.features, _ = self._look(images)
         self._class_spread = [self._spread(self.label == k) for k in range(len(boundaries))]
 
     def judge_images(self, images: Tensor, prompts: Prompts) -> Judgement:
         """Judge ``n`` images for each prompt, side by side: float ``[P * n, 1, 32, 32]`` in [0, 1]."""
         each = len(images) // len(prompts.captions)
         label = prompts.label.repeat_interleave(each)
-        with torch.no_grad():
-            guessed = torch.cat([self.judge.labels(part) for part in images.split(512)])
+        features, guessed = self._look(images)
         right = levels(measure(images), label, self.boundaries) == prompts.levels.repeat_interleave(each, dim=0)
         mentioned = prompts.mentioned.repeat_interleave(each, dim=0)
-        spread = self._within(images, each)
+        spread = self._within(features, each)
         return Judgement(
             class_accuracy=float((guessed == label).float().mean()),
             attribute_accuracy=float(right[mentioned].float().mean()),
@@ -77,10 +76,9 @@ class Jury:
             * len(prompts.label),
         )
 
-    def _within(self, images: Tensor, each: int) -> float:
+    def _within(self, features: Tensor, each: int) -> float:
         if each < 2:
             return 0.0
-        features = self._features(images)
         return float(diversity(features.view(-1, each, features.shape[1])).mean())
 
     def _expected(self, prompts: Prompts) -> float:
@@ -98,6 +96,9 @@ class Jury:
     def _spread(self, chosen: Tensor) -> float:
         return float(diversity(self.features[chosen].unsqueeze(0)).mean())
 
-    def _features(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([self.judge.network.features(part) for part in images.split(512)])
+    @torch.no_grad()
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and most likely classes of images."""
+        network = self.judge.network
+        features = torch.cat([network.features(part) for part in images.split(512)])
+        return features, network.head(features).argmax(dim=1)

@@ -12,7 +12,7 @@ from dragoman_minizoo.prompts import Prompts
 __all__ = ["Oracle"]
 
 #: Samples to choose from.
-COUNT = 20_000
+COUNT = 12_000
 
 
 class Oracle:
@@ -32,12 +32,14 @@ class Oracle:
     def __init__(
         self, expert: Expert, captioner: Captioner, port: str, spread: float, generator: torch.Generator
     ) -> None:
-        images = []
+        images, seen = [], []
         for _ in range(COUNT // 500):
             drawn = expert.decode(expert.draw(port, 500, generator=generator, spread=spread), port)
-            images.append(drawn[captioner.sure(drawn)])
+            look = captioner.look(drawn)
+            images.append(drawn[look.sure])
+            seen.append((look.labels[look.sure], look.levels[look.sure]))
         self.images = torch.cat(images)
-        self.label, self.levels = captioner.see(self.images)
+        self.label, self.levels = (torch.cat(column) for column in zip(*seen, strict=True))
 
     def show(self, prompts: Prompts, each: int, generator: torch.Generator) -> Tensor:
         """``each`` fitting images for every prompt, side by side; of its class alone where fewer than that fit."""

@@ -1,6 +1,6 @@
 """The reader: a critic that asks whether a garment is what a sentence said.
 
-It reads the class and the mentioned attributes out of a sentence's embedding, sees them in the image with the
+It reads the class and the mentioned attributes out of what a text encoder gives, sees them in the image with the
 captioner's eye and measurements, and compares. The judge has no part in it.
 """
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dragoman.critic import Critic
 from dragoman.expert import Expert
 from dragoman.ports import Port
 from dragoman.representation import Representation
+from dragoman_cinn.embedder import build_embedder, describe_condition
 from dragoman_minizoo.attributes import ATTRIBUTES, LEVELS, level_log_probabilities, measure
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.checkpoint import load_into, read_config, write
@@ -31,11 +32,11 @@ UNSAID = len(LEVELS)
 
 
 class Reader(Critic, Expert):
-    """Text embedding and image to agreement.
+    """Encoded text and image to agreement.
 
     Args:
-        config: ``text_size`` (length of the embedding), ``hidden``, and the captioner's ``architecture``,
-            ``widths`` and ``labels``.
+        config: ``text`` (kind and size of the encoded text, as :func:`~dragoman_cinn.embedder.describe_condition` says
+            it), ``hidden``, and the captioner's ``architecture``, ``widths`` and ``labels``.
     """
 
     boundaries: Tensor
@@ -45,19 +46,13 @@ class Reader(Critic, Expert):
         classes, hidden = len(config["labels"]), config["hidden"]
         self.network = build_network(config["architecture"], config["widths"], classes)
         self.register_buffer("boundaries", torch.zeros(classes, len(ATTRIBUTES), 2))
-        self.text = nn.Sequential(
-            nn.LayerNorm(config["text_size"], elementwise_affine=False),
-            nn.Linear(config["text_size"], hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, classes + len(ATTRIBUTES) * (UNSAID + 1)),
-        )
+        self.text = build_embedder(config["text"], hidden, layers=2, out=classes + len(ATTRIBUTES) * (UNSAID + 1))
 
     @classmethod
-    def for_captioner(cls, captioner: Captioner, text_size: int, hidden: int = 256) -> Self:
-        """A reader that sees as the captioner does; its reading of texts is still to be trained."""
-        reader = cls({**captioner.config, "model_type": MODEL_TYPE, "text_size": text_size, "hidden": hidden})
+    def for_captioner(cls, captioner: Captioner, text: Port, hidden: int = 256) -> Self:
+        """A reader of texts at a port that sees as the captioner does; its reading is still to be trained."""
+        seeing = {name: captioner.config[name] for name in ("architecture", "widths", "labels")}
+        reader = cls({**seeing, "model_type": MODEL_TYPE, "text": describe_condition(text), "hidden": hidden})
         reader.network.load_state_dict(captioner.network.state_dict())
         reader.boundaries.copy_(captioner.boundaries)
         return reader
@@ -78,17 +73,20 @@ class Reader(Critic, Expert):
         """Write the checkpoint, in half precision."""
         write(Path(folder), self.config, self.state_dict())
 
-    def read(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, condition: Representation) -> tuple[Tensor, Tensor]:
         """What sentences say.
 
         Args:
-            condition: sentence embeddings ``[B, text_size]``.
+            condition: encoded sentences.
 
         Returns:
             Log-probabilities of the classes ``[B, K]``, and of each attribute's levels or silence ``[B, 3, 4]``.
+
+        Raises:
+            InputError: they were encoded at another port than the one that the reader knows.
         """
         classes = len(self.config["labels"])
-        logits: Tensor = self.text(condition.float())
+        logits: Tensor = self.text(condition)
         said = logits[:, classes:].unflatten(1, (len(ATTRIBUTES), UNSAID + 1))
         return logits[:, :classes].log_softmax(dim=1), said.log_softmax(dim=2)
 
@@ -97,7 +95,6 @@ class Reader(Critic, Expert):
 
         Whatever the sentence leaves unsaid costs nothing.
         """
-        assert isinstance(condition, Tensor)
         with torch.no_grad():
             read_class, said = self.read(condition)
         seen_class = self.network(outputs.to(self.boundaries)).log_softmax(dim=1)
@@ -109,7 +106,7 @@ class Reader(Critic, Expert):
             "attributes": -(wanted * seen).sum(dim=(1, 2)),
         }
 
-    def text_losses(self, condition: Tensor, label: Tensor, said: Tensor) -> dict[str, Tensor]:
+    def text_losses(self, condition: Representation, label: Tensor, said: Tensor) -> dict[str, Tensor]:
         """Per-sample losses of the reading itself: ``label`` int64 ``[B]``, ``said`` int64 ``[B, 3]`` in 0..3."""
         read_class, read_said = self.read(condition)
         attributes = F.nll_loss(read_said.flatten(0, 1), said.flatten(), reduction="none")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dragoman.expert import Expert
+from dragoman.endpoint import Endpoint
+from dragoman.pairs.packed import join_kept, keep, taken
+from dragoman.representation import disturb
 from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman.training.seeding import generator_for
 from dragoman_minizoo.captioner import Captioner
@@ -17,18 +19,22 @@ from dragoman_minizoo.vocabulary import TRAINING, describe
 __all__ = ["Captions", "Reading"]
 
 
+#: Captions that are encoded at once.
+ENCODED = 2048
+
+
 class Captions:
     """Encoded captions with the class and the levels that they mention.
 
     Args:
-        encoder: a text expert with the port ``pooled``.
+        source: the endpoint that encodes texts.
         captioner: says what is seen.
         images: float ``[N, 1, 32, 32]`` in [0, 1].
         count: how many captions; images are used again and again, in other words.
         seed: of wording and mentions.
     """
 
-    def __init__(self, encoder: Expert, captioner: Captioner, images: Tensor, count: int, seed: int) -> None:
+    def __init__(self, source: Endpoint, captioner: Captioner, images: Tensor, count: int, seed: int) -> None:
         generator = generator_for(seed, "captions")
         label, levels = captioner.see(images)
         rows = torch.randint(len(images), (count,), generator=generator)
@@ -39,14 +45,14 @@ class Captions:
         ]
         mentioned = torch.tensor([said for _, said in written])
         self.said = torch.where(mentioned, levels, UNSAID)
-        condition = encoder.encode([caption for caption, _ in written], "pooled")
-        assert isinstance(condition, Tensor)
-        self.condition = condition
+        captions = [caption for caption, _ in written]
+        parts = [captions[start : start + ENCODED] for start in range(0, count, ENCODED)]
+        self.condition = join_kept([keep(source.expert.encode(part, source.port.name)) for part in parts])
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """``condition``, ``label`` and ``said`` drawn with replacement."""
         rows = torch.randint(len(self.label), (size,), generator=generator)
-        return {"condition": self.condition[rows], "label": self.label[rows], "said": self.said[rows]}
+        return {"condition": taken(self.condition, rows), "label": self.label[rows], "said": self.said[rows]}
 
 
 class Reading(Method):
@@ -74,8 +80,6 @@ class Reading(Method):
     def forward(self, phase: str, batch: Batch, generator: torch.Generator) -> Losses:
         """``class`` and ``attributes`` per sample."""
         condition, label, said = batch["condition"], batch["label"], batch["said"]
-        assert isinstance(condition, Tensor)
         assert isinstance(label, Tensor)
         assert isinstance(said, Tensor)
-        noise = self.noise * torch.randn(condition.shape, generator=generator).to(condition)
-        return self.reader.text_losses(condition + noise, label, said)
+        return self.reader.text_losses(disturb(condition, self.noise, generator), label, said)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dragoman_minizoo.attributes import level_log_probabilities, levels, measure, terciles
+from dragoman_minizoo.attributes import clear, level_log_probabilities, levels, measure, terciles
 
 
 def rectangle(height: int, width: int, grey: float = 0.8) -> torch.Tensor:
@@ -59,3 +59,11 @@ def test_smooth_levels_agree_with_the_sharp_ones():
     soft = level_log_probabilities(values, labels, boundaries)
     assert torch.equal(soft.argmax(dim=2), levels(values, labels, boundaries))
     assert torch.allclose(soft.exp().sum(dim=2), torch.ones(500, 3))
+
+
+def test_a_level_is_clear_at_a_distance_from_both_boundaries():
+    boundaries = torch.tensor([[[0.0, 1.0]] * 3])
+    values = torch.tensor([[-0.3, 0.1, 0.5], [1.1, 0.9, 1.3]])
+    found = clear(values, torch.tensor([0, 0]), boundaries, margin=0.2)
+    assert found.tolist() == [[True, False, True], [False, False, True]]
+    assert clear(values, torch.tensor([0, 0]), boundaries, margin=0.0).all()

@@ -4,23 +4,19 @@ from dragoman.expert import Atoms
 from dragoman.ports import Port
 from dragoman_minizoo.baselines import Regression, Retrieval
 
-
-class Store:
-    """Four pairs on the axes."""
-
-    conditions = torch.eye(4)
-    rows = torch.tensor([3, 0, 1, 2])
-    target = torch.arange(8.0).view(4, 2)
+# Four pairs on the axes.
+KEYS = torch.eye(4)[[3, 0, 1, 2]]
+TARGET = torch.arange(8.0).view(4, 2)
 
 
 def test_retrieval_of_the_nearest_returns_the_stored_latent():
     asked = torch.eye(4)[[3, 2]] + 0.01
-    found = Retrieval(Store(), 1).sample(asked, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(found, Store.target[[0, 3]])
+    found = Retrieval(KEYS, TARGET, 1).sample(asked, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(found, TARGET[[0, 3]])
 
 
 def test_retrieval_among_several_varies_and_stays_among_them():
-    translator = Retrieval(Store(), 2)
+    translator = Retrieval(KEYS, TARGET, 2)
     asked = torch.tensor([[1.0, 0.9, 0.0, 0.0]]).expand(50, -1)
     found = translator.sample(asked, generator=torch.Generator().manual_seed(0))
     assert {tuple(row) for row in found.tolist()} == {(2.0, 3.0), (4.0, 5.0)}

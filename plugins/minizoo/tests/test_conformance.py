@@ -1,11 +1,13 @@
 import torch
 
+from dragoman.representation import Tokens
 from dragoman.testing import critic_tests, expert_tests
 
 IMAGES = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 3, 9])
 Z = torch.randn(3, 64, generator=torch.Generator().manual_seed(1))
-SENTENCES = torch.randn(3, 384, generator=torch.Generator().manual_seed(2))
+LENGTHS = torch.arange(6) < torch.tensor([[6], [4], [5]])
+SENTENCES = Tokens(torch.randn(3, 6, 384, generator=torch.Generator().manual_seed(2)) * LENGTHS[..., None], LENGTHS)
 
 
 def clip_inputs(port):

@@ -5,8 +5,10 @@ import torch
 
 import dragoman_minizoo.store
 from dragoman.endpoint import load_expert
-from dragoman.fuse import load_critic
+from dragoman.errors import InputError
+from dragoman.fuse import fuse, load_critic
 from dragoman.metrics import frechet_distance
+from dragoman.recipe import Recipe
 from dragoman_minizoo.demo import make_jury
 from dragoman_minizoo.judging import reference_images
 
@@ -46,8 +48,8 @@ def test_the_generator_is_closer_to_real_images_than_noisy_ones_are(made, real):
     jury = make_jury()
     images, _ = real
     noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    ours = frechet_distance(jury.features, jury._features(made[0]))
-    assert ours < frechet_distance(jury.features, jury._features(noisy))
+    ours = frechet_distance(jury.features, jury._look(made[0])[0])
+    assert ours < frechet_distance(jury.features, jury._look(noisy)[0])
 
 
 def test_the_captioner_answers_differently_but_repeatably(real):
@@ -74,8 +76,20 @@ def test_the_reader_prefers_the_right_garment(real):
     images, labels = real
     encoder, reader = load_expert("bert"), load_critic("reader-fashion")
     bag, boot = images[labels == 8][:50], images[labels == 9][:50]
-    condition = encoder.encode(["a photo of a bag"], "pooled").expand(50, -1)
+    condition = encoder.encode(["a photo of a bag"] * 50, "hidden.4")
     assert (reader.score(bag, condition) > reader.score(boot, condition)).float().mean() > 0.95
+
+
+def test_the_reader_says_which_port_it_reads():
+    with pytest.raises(InputError, match=r"must be Tokens \[B, T, 384\], not a tensor"):
+        load_critic("reader-fashion").read(load_expert("bert").encode(["a bag"], "pooled"))
+
+
+def test_a_ranker_of_another_port_is_refused_before_the_work(tmp_path):
+    recipe = Recipe("bert:pooled", "biggan-fashion:latent", {"name": "cinn"}, ranker="reader-fashion")
+    with pytest.raises(InputError, match=r"'reader-fashion' cannot rank what is made from bert's port 'pooled'.*Tok"):
+        fuse(recipe, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_everything_shipped_is_a_few_megabytes():

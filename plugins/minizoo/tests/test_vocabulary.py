@@ -1,3 +1,5 @@
+import re
+
 import torch
 
 from dragoman_minizoo.prompts import TIERS, check_unseen, make_prompts
@@ -12,6 +14,31 @@ def words(vocabulary):
 def test_held_out_words_and_sentences_are_not_in_training():
     assert not words(HELD_OUT) & words(TRAINING)
     assert not set(HELD_OUT.templates) & set(TRAINING.templates)
+
+
+def parts(phrases):
+    return {part for phrase in phrases for part in re.split(r"[^a-z]+", phrase) if part}
+
+
+def test_every_held_out_phrase_has_a_word_that_training_never_uses():
+    known = parts(words(TRAINING)) | parts(template.lower() for template in TRAINING.templates)
+    old = {phrase for phrase in words(HELD_OUT) if parts([phrase]) <= known}
+    # Compounds that are new only as a whole.
+    assert old == {"tee-shirt", "button-down"}
+
+
+def test_every_class_and_level_has_words_of_its_own():
+    for groups in (TRAINING.nouns, *TRAINING.adjectives):
+        flat = [word.lower() for group in groups for word in group]
+        assert len(flat) == len(set(flat))
+        assert all(len(group) > 20 for group in groups)
+
+
+def test_attributes_that_are_not_clear_are_not_mentioned():
+    generator = torch.Generator().manual_seed(0)
+    told = [describe(1, [0, 0, 0], TRAINING, generator, (False, True, False))[1] for _ in range(100)]
+    assert {(brightness, pattern) for brightness, _, pattern in told} == {(False, False)}
+    assert 40 < sum(width for _, width, _ in told) < 90
 
 
 def test_a_caption_says_what_it_claims_to_mention():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from dragoman.endpoint import load_expert
+from dragoman.endpoint import Endpoint, EndpointSpec, load_expert
+from dragoman.training.seeding import generator_for
 from dragoman_minizoo.attributes import measure, terciles
 from dragoman_minizoo.captioner import MODEL_TYPE as CAPTIONER
 from dragoman_minizoo.captioner import Captioner
@@ -45,11 +46,13 @@ def captioner(recipe: Recipe, out: Path, resume: bool) -> None:
 
 def reader(recipe: Recipe, out: Path, resume: bool) -> None:
     """The reader: the captioner's eye, and an understanding of captions learnt from real images."""
-    eye, encoder = load_expert("captioner-fashion"), load_expert("bert")
+    eye, source = load_expert("captioner-fashion"), Endpoint.load(EndpointSpec.parse(recipe["source"]), giving=True)
     assert isinstance(eye, Captioner)
-    torch.manual_seed(recipe["training"]["seed"])
-    critic = Reader.for_captioner(eye, text_size=int(encoder.port("pooled").shape[0]))
+    seed = recipe["training"]["seed"]
+    torch.manual_seed(seed)
+    critic = Reader.for_captioner(eye, source.port)
     images = fashion_mnist("train").images[:20000].float() / 255
-    data = Captions(encoder, eye, images, recipe["data"]["captions"], recipe["training"]["seed"])
+    data = Captions(source, eye, images, recipe["data"]["captions"], seed)
+    critic.text.initialize(data.batch(4096, generator_for(seed, "initialize"))["condition"])
     run(recipe, Reading(critic, **recipe["method"]), data, out, resume)
     critic.freeze().save_pretrained(out / "model")
