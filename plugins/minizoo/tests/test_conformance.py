@@ -19,5 +19,12 @@ test_biggan_fashion = expert_tests(
 )
 test_clip_fashion = expert_tests("clip-fashion", inputs=clip_inputs)
 test_captioner_fashion = expert_tests("captioner-fashion", inputs=IMAGES)
+test_stylegan2_fashion = expert_tests(
+    "stylegan2-fashion",
+    inputs=lambda port: IMAGES if port in ("features", "pooled") else None,
+    knobs={"label": {"z": Z}, "z": {"label": LABELS}},
+)
+test_swin_fashion = expert_tests("swin-fashion", inputs=IMAGES)
+test_vgg_fashion = expert_tests("vgg-fashion", inputs=IMAGES)
 test_judge_fashion = expert_tests("judge-fashion", inputs=IMAGES)
 test_reader_fashion = critic_tests("reader-fashion", outputs=IMAGES, condition=SENTENCES)

@@ -94,5 +94,5 @@ def test_a_ranker_of_another_port_is_refused_before_the_work(tmp_path):
 
 def test_everything_shipped_is_a_few_megabytes():
     files = [path for path in dragoman_minizoo.store.MODELS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 12e6
+    assert sum(path.stat().st_size for path in files) < 15e6
     assert not [path for path in files if path.suffix in {".pt", ".bin", ".pkl"}]
