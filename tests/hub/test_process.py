@@ -103,19 +103,29 @@ class Writer(threading.Thread):
 
 
 def kill_under_load(root: Path, token: str, seed: int) -> dict[str, tuple[str, str]]:
-    """Start a server, let three writers work, kill it at a random moment; what it acknowledged."""
-    server = Server(root)
+    """Start a server, let three writers work, kill it at a random moment; what it acknowledged.
+
+    The moment is one after a random number of commits, so that a slow machine does as much work between kills.
+    """
+    server, draw = Server(root), random.Random(seed)
     writers = [Writer(server.address, token, seed * 10 + number) for number in range(3)]
     try:
         for writer in writers:
             writer.start()
-        time.sleep(random.Random(seed).uniform(0.02, 0.6))
+        _wait_for_commits(writers, draw.randrange(4))
+        time.sleep(draw.uniform(0, 0.2))
     finally:
         server.kill()
     for writer in writers:
         writer.join(timeout=60)
         assert not writer.refused
     return {oid: what for writer in writers for oid, what in writer.acknowledged.items()}
+
+
+def _wait_for_commits(writers: list[Writer], count: int) -> None:
+    until = time.monotonic() + 60
+    while sum(len(writer.acknowledged) for writer in writers) < count and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def check(root: Path, acknowledged: dict[str, tuple[str, str]], sound: set[str]) -> None:
