@@ -20,7 +20,7 @@ __all__ = ["Start", "start_of"]
 
 #: Small networks, for pictures of 32 pixels on a CPU.
 _MINI = Published(32, 0.0025, 0.05, 8.0, mapping_layers=2)
-_MINI_WIDTH, _MINI_BASE, _AUTO_BATCH = 64, 512, 32
+_MINI_WIDTH, _MINI_BASE, _AUTO_BATCH = 64, 256, 32
 
 
 @dataclass(frozen=True)

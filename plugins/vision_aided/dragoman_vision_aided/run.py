@@ -30,7 +30,7 @@ from dragoman_vision_aided.recipe import GANRecipe
 from dragoman_vision_aided.snapshots import BEST, Snapshots, go_on_from, load_best, read_curve
 from dragoman_vision_aided.stages import Chosen, added_at, build_critic, choose
 
-__all__ = ["Outcome", "StageRecord", "Training", "train_gan"]
+__all__ = ["RUN", "STAGE", "Outcome", "StageRecord", "Training", "begin_run", "train_gan"]
 
 RUN, STAGE = "run.json", "stage.json"
 _KILO = 1000
@@ -69,7 +69,10 @@ def train_gan(
     Raises:
         DragomanError: the recipe cannot be carried out, or the folder holds a run of another one.
     """
-    _begin(recipe, out, resume)
+    if resume:
+        _check_run(recipe, out)
+    else:
+        begin_run(recipe, out)
     training = Training(recipe, out, device)
     records: list[StageRecord] = []
     for stage in range(len(recipe.training.stages)):
@@ -214,18 +217,24 @@ def best_stage(records: Sequence[StageRecord]) -> int:
     return min(range(len(records)), key=lambda index: float(records[index]["best"]["distance"]))
 
 
-def _begin(recipe: GANRecipe, out: Path, resume: bool) -> None:
-    path, content = out / RUN, json.loads(json.dumps(recipe.to_dict()))
-    if resume:
-        if not path.exists():
-            raise InputError(f"{out} holds no run to resume; start one without --resume.")
-        if json.loads(path.read_text(encoding="utf-8")) != content:
-            raise InputError(f"{out} holds a run of another recipe; resume that one, or use another folder.")
-        return
+def begin_run(recipe: GANRecipe, out: Path) -> None:
+    """Write down the recipe of a run, which can be gone on with from then on.
+
+    Raises:
+        InputError: the folder holds a run already.
+    """
     if any(out.glob(f"stage-*/{BEST}")):
         raise InputError(f"{out} holds a run already; resume it with --resume, or use another folder.")
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(path, content)
+    _write_json(out / RUN, recipe.to_dict())
+
+
+def _check_run(recipe: GANRecipe, out: Path) -> None:
+    path = out / RUN
+    if not path.exists():
+        raise InputError(f"{out} holds no run to resume; start one without --resume.")
+    if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(recipe.to_dict())):
+        raise InputError(f"{out} holds a run of another recipe; resume that one, or use another folder.")
 
 
 def _weights(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dragoman.atomic import replacing
 from dragoman.images import save_png, to_pil
 from dragoman_minizoo.data import fashion_mnist
 from dragoman_vision_aided.recipe import GANRecipe
-from dragoman_vision_aided.run import StageRecord, train_gan
-from dragoman_vision_aided.study.chart import chart
+from dragoman_vision_aided.run import RUN, STAGE, StageRecord, begin_run, train_gan
+from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.critics import BANK, pretrain
 from dragoman_vision_aided.study.judging import TestImages, tabulate
 
 __all__ = ["VARIANTS", "main", "recipe_for"]
 
 JUDGE = "judge-fashion:features"
+DONE = "done.json"
+#: Samples of the distances that are reported, and seeds that a report looks for.
+_TESTED, _MOST_SEEDS = 5000, 100
 #: Strategy of the critics, and augmentation of the images that StyleGAN2's own discriminator sees.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "plain": ("none", ()),
@@ -32,18 +37,18 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @click.command()
 @click.option("--out", default="runs/vision-aided", show_default=True, type=click.Path(path_type=Path))
-@click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0.")
+@click.option("--seed", "seeds", default=(0, 1, 2), show_default=True, multiple=True, help="One seed; repeatable.")
 @click.option("--variants", default=",".join(VARIANTS), show_default=True)
 @click.option("--images", "count", default=1000, show_default=True, help="Real images to train on.")
-@click.option("--kimg", default=192.0, show_default=True, help="Thousands of images that each variant sees.")
+@click.option("--kimg", default=40.0, show_default=True, help="Thousands of images that each variant sees.")
 @click.option("--count", "critics", default=2, show_default=True, help="Critics of fixed and progressive.")
-@click.option("--snapshots", default=24, show_default=True, help="Per variant.")
-@click.option("--samples", default=2000, show_default=True, help="Of each distance.")
-@click.option("--critic-steps", default=500, show_default=True, help="To pretrain each critic's expert.")
+@click.option("--snapshots", default=20, show_default=True, help="Per variant.")
+@click.option("--samples", default=1000, show_default=True, help="Of each distance while training.")
+@click.option("--critic-steps", default=400, show_default=True, help="To pretrain each critic's expert.")
 @click.option("--device", default="cpu", show_default=True)
 def main(
     out: Path,
-    seeds: int,
+    seeds: tuple[int, ...],
     variants: str,
     count: int,
     kimg: float,
@@ -57,34 +62,44 @@ def main(
 
     All variants see equally many images, from the same first weights per seed. Snapshots are chosen by validation
     images and reported on test images. A variant that is finished is not run again, and one that was interrupted goes
-    on: run the same command once more.
+    on: run the same command once more. Seeds may be run side by side, into one folder.
     """
+    names = variants.split(",")
     write_images(out / "images", "train", count)
     write_images(out / "validation", "validation", samples)
-    bank = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
-    test = TestImages(fashion_mnist("test").images, samples, JUDGE)
-    runs = [
-        one_run(out, name, seed, recipe_for(out, name, seed, bank, kimg, critics, snapshots, samples), test, device)
-        for seed in range(seeds)
-        for name in variants.split(",")
-    ]
-    settings = {"images": count, "kimg": kimg, "seeds": seeds, "samples": samples, "critics": critics}
-    (out / "report.json").write_text(json.dumps({"settings": settings, "runs": runs}, indent=1), encoding="utf-8")
-    (out / "curve.svg").write_text(chart(runs), encoding="utf-8")
-    (out / "report.md").write_text(tabulate(runs), encoding="utf-8")
-    click.echo(tabulate(runs))
+    wanted = any(VARIANTS[name][0] != "none" for name in names)
+    bank = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK] if wanted else []
+    test = TestImages(fashion_mnist("test").images, _TESTED, JUDGE)
+    settings = {"images": count, "kimg": kimg, "critics": critics, "samples": samples, "tested": _TESTED}
+    for seed in seeds:
+        for name in names:
+            recipe = recipe_for(out, name, seed, bank, kimg, critics, snapshots, samples)
+            one_run(out, name, seed, recipe, test, device)
+            report(out, settings)
+    click.echo((out / "report.md").read_text(encoding="utf-8"))
+
+
+def report(out: Path, settings: dict[str, Any]) -> None:
+    """Tables and charts of all runs that are finished."""
+    done = [out / f"{name}-{seed}" / DONE for name in VARIANTS for seed in range(_MOST_SEEDS)]
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in done if path.exists()]
+    for name, content in (
+        ("report.json", json.dumps({"settings": settings, "runs": runs}, indent=1)),
+        ("curve.svg", curves(runs)),
+        ("ranking.svg", rankings(runs)),
+        ("report.md", tabulate(runs)),
+    ):
+        with replacing(out / name) as file:
+            file.write(content.encode())
 
 
 def recipe_for(
     out: Path, variant: str, seed: int, bank: list[str], kimg: float, critics: int, snapshots: int, samples: int
 ) -> GANRecipe:
-    """The recipe of one run; a third of the images is seen before the first critic comes."""
+    """The recipe of one run; a sixth of the images is seen before the first critic comes."""
     strategy, augment = VARIANTS[variant]
-    stages = {
-        "none": [kimg],
-        "fixed": [kimg / 3, 2 * kimg / 3],
-        "progressive": [kimg / 3, *[2 * kimg / 3 / critics] * critics],
-    }[strategy]
+    first, rest = kimg / 6, 5 * kimg / 6
+    stages = {"none": [kimg], "fixed": [first, rest], "progressive": [first, *[rest / critics] * critics]}[strategy]
     return GANRecipe.from_dict(
         {
             "data": {"images": str(out / "images"), "validation": str(out / "validation")},
@@ -103,29 +118,44 @@ def recipe_for(
     )
 
 
-def one_run(out: Path, variant: str, seed: int, recipe: GANRecipe, test: TestImages, device: str) -> dict[str, Any]:
+def one_run(out: Path, variant: str, seed: int, recipe: GANRecipe, test: TestImages, device: str) -> None:
     """Train one variant, or go on with it, and measure its best snapshot on test images."""
     folder = out / f"{variant}-{seed}"
-    done = folder / "done.json"
-    if done.exists():
-        found: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return found
+    if (folder / DONE).exists():
+        return
     click.echo(f"{variant}, seed {seed}", err=True)
-    outcome = train_gan(recipe, folder, resume=(folder / "run.json").exists(), device=device)
+    if not (folder / RUN).exists():
+        begin_run(recipe, folder)
+        share_first_stage(out, variant, seed, folder)
+    outcome = train_gan(recipe, folder, resume=True, device=device)
     expert = outcome.expert.cpu()
     save_png(test.pictures(expert), folder / "samples.png")
+    best = outcome.records[outcome.best]["best"]
     result = {
         "variant": variant,
         "seed": seed,
         "distances": test.distances(expert),
-        "best_at": outcome.records[outcome.best]["best"]["images"],
+        "validation": best["distance"],
+        "best_at": best["images"],
         "seconds": sum(record["seconds"] for record in outcome.records),
         "curve": seen_in_all(outcome.records),
         "rankings": [record["ranking"] for record in outcome.records],
         "critics": [[each["name"] for each in record["critics"]] for record in outcome.records],
     }
-    done.write_text(json.dumps(result), encoding="utf-8")
-    return result
+    with replacing(folder / DONE) as file:
+        file.write(json.dumps(result).encode())
+
+
+def share_first_stage(out: Path, variant: str, seed: int, folder: Path) -> None:
+    """``fixed`` and ``progressive`` begin alike: take over what the other has, where it is finished."""
+    strategy, augment = VARIANTS[variant]
+    for name, (other, same) in VARIANTS.items():
+        record = out / f"{name}-{seed}" / "stage-0" / STAGE
+        if name == variant or "none" in (strategy, other) or same != augment or not record.exists():
+            continue
+        if "best" in json.loads(record.read_text(encoding="utf-8")):
+            shutil.copytree(record.parent, folder / "stage-0")
+            return
 
 
 def seen_in_all(records: list[StageRecord]) -> list[tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""Small critics for the study: three architectures of timm, each pretrained on other procedural images."""
+"""Small critics for the study: architectures of timm, each pretrained on other drawn images."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ BANK: dict[str, tuple[str, str, dict[str, Any], str]] = {
         "convnext_atto",
         {"depths": [1, 1, 2, 1], "dims": [24, 32, 48, 64], "patch_size": 2},
         "stage.1+stage.2",
+    ),
+    "pictograms-vgg": (
+        "pictograms",
+        "vgg11_bn",
+        {"cfg": [24, "M", 48, "M", 96, "M"], "mlp_ratio": 1 / 32},
+        "stage.2+stage.3",
     ),
     "waves-vit": ("waves", "vit_tiny_patch16_224", _VIT, "stage.1+pooled"),
 }

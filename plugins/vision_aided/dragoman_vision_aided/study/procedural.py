@@ -1,4 +1,4 @@
-"""Images that no camera took, to pretrain critics on: characters, heaps of shapes, waves. All are 32 x 32 and grey."""
+"""Images that no camera took, to pretrain critics on: characters, heaps of shapes, waves, pictograms, all 32 x 32."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dragoman.training.method import Batch
+from dragoman_vision_aided.study.pictograms import CLASSES, draw_pictogram
 
 __all__ = ["TASKS", "Procedural", "make"]
 
@@ -108,6 +109,7 @@ TASKS: dict[str, tuple[int, Callable[[int, torch.Generator], Tensor]]] = {
     "characters": (len(_CHARACTERS), _character),
     "heaps": (len(_SHAPES), _heap),
     "waves": (_DIRECTIONS * len(_WAVELENGTHS), _wave),
+    "pictograms": (CLASSES, draw_pictogram),
 }
 
 
