@@ -89,11 +89,12 @@ class Objective:
 
 
 #: ``published`` is Li et al.'s: Adam with rate 0.1 and weight decay 0.9, diversity of probabilities. ``realistic``
-#: needs real images, ``prior`` none.
+#: and ``recognised`` need real images, ``prior`` none.
 PRESETS: dict[str, Objective] = {
     "published": Objective(diversity=0.1, space="probabilities", decay=0.9, learning_rate=0.1, schedule="constant"),
     "prior": Objective(diversity=0.1, density=0.3, screen=8),
     "realistic": Objective(cross_entropy=0.1, real=10.0, pixels=10.0, start="mixture", screen=16, average=0.95),
+    "recognised": Objective(cross_entropy=40.0, real=10.0, pixels=10.0, start="mixture", screen=96, average=0.95),
 }
 
 #: Where each task starts, as in the publication.
@@ -102,4 +103,4 @@ TASKS: dict[str, str] = {"repair": "mean", "repurpose": "top", "diversify": "own
 
 def start_of(task: str, preset: str) -> str:
     """Where a task starts: with real images to screen by, at mixtures of trained embeddings, unless it has its own."""
-    return "mixture" if preset == "realistic" and task != "diversify" else TASKS[task]
+    return "mixture" if PRESETS[preset].looks and task != "diversify" else TASKS[task]

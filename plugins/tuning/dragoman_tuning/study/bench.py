@@ -49,7 +49,7 @@ class StudyBench:
         folder = self.given or self.out / "eight" / "model"
         if not (folder / "config.json").exists():
             run = self.out / "eight"
-            folder = train_eight(run, 1600, resume=(run / "checkpoint.pt").exists())
+            folder = train_eight(run, 5000, resume=(run / "checkpoint.pt").exists())
         return load_expert("biggan", str(folder))
 
     def real(self, name: str, split: str) -> Tensor:
@@ -57,12 +57,12 @@ class StudyBench:
         data = self.train if split == "train" else self.test
         return data.images[data.labels == LABELS.index(name)][:3000].float() / 255
 
-    def tune(self, target: Expert, name: str, own: int | None, objective: Objective, seed: int) -> Tensor:
+    def tune(self, target: Expert, name: str, own: int | None, objective: Objective, seed: int, steps: int) -> Tensor:
         """A tuned embedding ``[d]``."""
         real = [self.real(name, "train")] if objective.looks else []
         wanted = [Wanted(name, LABELS.index(name), own)]
         folder = self.out / "runs" / f"{name}-{seed}".replace(" ", "-")
-        budget = replace(BUDGET, seed=seed)
+        budget = replace(BUDGET, seed=seed, steps=steps)
         return tune_embeddings(target, self.guide, wanted, objective, budget, folder, real=real).embeddings[0]
 
     def row(self, target: Expert, embedding: Tensor, name: str, method: str, seed: int | None) -> tuple[Row, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dragoman.expert import Expert
 from dragoman_minizoo.data import LABELS
 from dragoman_tuning.objective import Objective, start_of
-from dragoman_tuning.study.bench import Row, StudyBench
+from dragoman_tuning.study.bench import BUDGET, Row, StudyBench
 from dragoman_tuning.study.damage import collapse, destroy, with_embedding
 from dragoman_tuning.study.eight import HELD_OUT
 
@@ -21,6 +21,8 @@ Result = tuple[list[Row], dict[str, Tensor]]
 METHODS = ("published", "prior", "realistic")
 #: One shoe, whose embedding lies close to others, and one garment that lies apart.
 BROKEN = ("sneaker", "dress")
+#: Steps where much weight on recognition has to be reconciled with realism.
+_LONGER = 200
 
 
 class _Lines:
@@ -70,7 +72,7 @@ def repurpose(bench: StudyBench, seeds: Sequence[int]) -> Result:
         lines.real(name)
         nearest = [bench.row(target, row, name, "nearest", None)[0]["frechet"] for row in atoms.values]
         lines.add(target, atoms.values[nearest.index(min(nearest))], name, "nearest class")
-        _tune(lines, target, name, None, "repurpose", seeds)
+        _tune(lines, target, name, None, "repurpose", seeds, (*METHODS, "recognised"))
     return lines.rows, lines.images
 
 
@@ -83,14 +85,23 @@ def diversify(bench: StudyBench, seeds: Sequence[int]) -> Result:
         lines.add(bench.gan, _table(bench)[row], name, "original")
         cut = collapse(bench.gan, bench.guide, row, row, 20, bench.out / "runs" / "cut")
         lines.add(bench.gan, cut, name, "cut")
-        _tune(lines, with_embedding(bench.gan, row, cut), name, row, "diversify", seeds)
+        _tune(lines, with_embedding(bench.gan, row, cut), name, row, "diversify", seeds, METHODS[::2])
     return lines.rows, lines.images
 
 
-def _tune(lines: _Lines, target: Expert, name: str, own: int | None, task: str, seeds: Sequence[int]) -> None:
+def _tune(
+    lines: _Lines,
+    target: Expert,
+    name: str,
+    own: int | None,
+    task: str,
+    seeds: Sequence[int],
+    presets: Sequence[str] = METHODS,
+) -> None:
     for seed in seeds:
-        for preset in METHODS if task != "diversify" else METHODS[::2]:
-            tuned = lines.bench.tune(target, name, own, _objective(task, preset), seed)
+        for preset in presets:
+            steps = _LONGER if preset == "recognised" else BUDGET.steps
+            tuned = lines.bench.tune(target, name, own, _objective(task, preset), seed, steps)
             lines.add(target, tuned, name, preset, seed)
 
 

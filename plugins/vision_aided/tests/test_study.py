@@ -1,0 +1,59 @@
+"""The parts of the study that can be wrong without anybody noticing."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+pytest.importorskip("dragoman_minizoo")
+pytest.importorskip("dragoman_timm")
+pytest.importorskip("manimgx_fonts")
+
+from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
+from dragoman_vision_aided.study.chart import curves, rankings
+from dragoman_vision_aided.study.pictograms import _pictograms
+from dragoman_vision_aided.study.procedural import TASKS, make
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_drawn_images_follow_from_their_seed(task):
+    one, same, other = (make(task, 8, seed) for seed in (0, 0, 1))
+    assert torch.equal(one.images, same.images)
+    assert not torch.equal(one.images, other.images)
+    assert one.images.shape == (8, 1, 32, 32)
+    assert one.images.float().std() > 10
+
+
+def test_no_pictogram_is_a_garment():
+    assert len(set(_pictograms())) == TASKS["pictograms"][0]
+    assert not {"\U0001f455", "\U0001f457", "\U0001f45f", "\U0001f462", "\U0001f45c"} & set(_pictograms())
+
+
+def test_images_of_all_stages_are_counted():
+    stages = [
+        {"since": 0, "curve": [{"images": 10, "distance": 3.0}, {"images": 20, "distance": 4.0}]},
+        {"since": 10, "curve": [{"images": 20, "distance": 2.0}]},
+    ]
+    assert seen_in_all(stages) == [(10, 3.0), (20, 4.0), (30, 2.0)]
+
+
+def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
+    for name, record in (("fixed-0", {"best": {}}), ("fixed+diffaugment-0", {}), ("plain-0", {"best": {}})):
+        (tmp_path / name / "stage-0").mkdir(parents=True)
+        (tmp_path / name / "stage-0" / "stage.json").write_text(json.dumps(record | {"of": name}))
+    for variant in VARIANTS:
+        share_first_stage(tmp_path, variant, 0, tmp_path / "new" / variant)
+    found = {path.parent.parent.name for path in (tmp_path / "new").rglob("stage.json")}
+    assert found == {"progressive"}
+
+
+def test_charts_are_svg_with_a_line_for_each():
+    ranking = [{"name": "a", "mean": 0.9, "std": 0.0}, {"name": "b", "mean": 0.8, "std": 0.0}]
+    runs = [
+        {"variant": "plain", "curve": [(10, 4.0), (20, 2.0)], "rankings": [[]]},
+        {"variant": "progressive", "curve": [(10, 3.0), (20, 5.0)], "rankings": [[], ranking, ranking[1:]]},
+    ]
+    for drawn in (curves(runs), rankings(runs)):
+        root = ElementTree.fromstring(drawn)
+        assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
