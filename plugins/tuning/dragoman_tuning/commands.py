@@ -29,7 +29,9 @@ LARGEST_SEED = 2**63 - 1
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with real images, FOLDER/NAME/*; half are tuned with, half evaluated against.",
 )
-@click.option("--preset", help="published, prior, realistic or recognised.  [default: realistic with --real, prior without]")
+@click.option(
+    "--preset", help="published, prior, realistic or recognised.  [default: realistic with --real, else prior]"
+)
 @click.option(
     "--start",
     type=click.Choice(["mean", "top", "random", "own", "mixture"]),
