@@ -46,7 +46,8 @@ def draw_pictogram(label: int, generator: torch.Generator) -> Tensor:
     made = paper * (1 - inside) + (filling + slope) * inside
     made = made * (1 - lines) + ink * lines
     noise = 0.02 * torch.randn(made.shape, generator=generator)
-    return ((made + noise)[1:-1, 1:-1].clamp(0, 1) * 255).byte()
+    shown: Tensor = (made + noise)[1:-1, 1:-1].clamp(0, 1) * 255
+    return shown.byte()
 
 
 @cache
