@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from torch.nn import functional
 
 import dragoman
 from dragoman.fusion import Fusion
@@ -24,6 +25,8 @@ from dragoman_minizoo.prompts import Prompts
 __all__ = ["judge_fusion"]
 
 BATCH = 128
+#: What the judge looks at.
+SIDE = 32
 
 
 @click.command()
@@ -51,7 +54,7 @@ def judge_fusion(
     """Figures by tier, and CPU milliseconds per image.
 
     Args:
-        fusion: texts to images ``[B, 1, 32, 32]``.
+        fusion: texts to images ``[B, 1, H, W]``; those of another size are shown to the judge at 32 pixels.
         jury: the judge.
         prompts: of each tier.
         each: images per prompt.
@@ -65,6 +68,8 @@ def judge_fusion(
             asked.captions, each, generator=generator_for(0, "evaluation"), batch_size=BATCH, knobs=knobs
         )
         spent, made = spent + time.process_time() - started, made + len(images)
+        if images.shape[-1] != SIDE:
+            images = functional.interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False)
         judged = jury.judge_images(images, asked)
         figures[tier] = {name: round(value, 4) for name, value in judged._asdict().items()}
     return {"knobs": dict(knobs), **figures, "cpu_ms_per_image": round(1e3 * spent / made, 2)}
