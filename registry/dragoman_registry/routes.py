@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dragoman.endpoint import EndpointSpec
 from dragoman.errors import InputError, PluginError, PortError
 from dragoman.plugins import zoo
 from dragoman.ports import MODALITIES, Port, check_fit
@@ -99,10 +98,12 @@ def _begins(package: Package, start: str) -> bool:
 
 
 def _matches(name: str, role: str, package: Package) -> bool:
-    spec, part, port = EndpointSpec.parse(name), package.manifest.components[role], package.manifest.ports[role]
-    if spec.port not in ("", port.name):
+    # No endpoint: what follows the colon is a port even if the card does not know it, and never a checkpoint.
+    expert, _, wanted = name.partition(":")
+    part, port = package.manifest.components[role], package.manifest.ports[role]
+    if wanted not in ("", port.name):
         return False
-    return spec.expert in (part.name, f"{part.plugin}/{part.name}") or _network(spec.expert) == _network(part.name)
+    return expert in (part.name, f"{part.plugin}/{part.name}") or _network(expert) == _network(part.name)
 
 
 def _continues(trail: tuple[Package, ...], after: Package) -> bool:
@@ -125,7 +126,7 @@ def _same_space(one: Port, other: Port) -> bool:
 
 def _check_expert(name: str) -> None:
     try:
-        zoo().experts.find(EndpointSpec.parse(name).expert)
+        zoo().experts.find(name.partition(":")[0])
     except PluginError as error:
         raise InputError(f"{error} A route begins at an expert, or at what it reads, and ends at an expert.") from error
 
