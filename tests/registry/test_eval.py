@@ -189,7 +189,7 @@ class TestSweeps:
             "temperature=0.5,8",
             features_of=JUDGE,
             metrics=["diversity"],
-            alignment=sweep.Alignment("reader-fashion", "bert:pooled"),
+            alignment=sweep.Alignment("reader-fashion", "bert:tokens"),
             samples=24,
             prompts=["a dark bag", "a white sandal", "a pair of trousers"],
         )
