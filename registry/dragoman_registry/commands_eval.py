@@ -55,7 +55,7 @@ _TITLES = {
     "--critic-reads",
     metavar="EXPERT[=ADDRESS][:PORT]",
     default="",
-    help="What encodes prompts for the critic, such as bert:pooled; texts as they are when omitted.",
+    help="What encodes prompts for the critic, such as bert:tokens; texts as they are when omitted.",
 )
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="With --sweep: an .svg file for the curve."
