@@ -55,6 +55,12 @@ class TestShell:
         output = run("--help").output
         assert all(name in output and summary[:30] in output for name, _, summary in COMMANDS)
 
+    @pytest.mark.parametrize("name", ["fuse", "sample", "install", "push", "route", "tune", "encode"])
+    def test_examples_in_help_stand_on_lines_of_their_own(self, name):
+        lines = run(name, "--help").output.splitlines()
+        assert any(line.startswith("  dragoman ") for line in lines)
+        assert not any("\\b" in line for line in lines)
+
     @pytest.mark.parametrize("name", [name for name, target, _ in COMMANDS])
     def test_every_command_has_help(self, name):
         result = run(name, "--help")

@@ -44,7 +44,7 @@ def graph(models: tuple[str, ...], installed: bool, form: str | None, out: Path 
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to save the route in, as one fusion.")
 @click.option("--choose", type=click.IntRange(1), default=1, show_default=True, help="Which route is saved.")
 def route(start: str, end: str, models: tuple[str, ...], out: Path | None, choose: int) -> None:
-    r"""Find chains of trained translators that lead FROM one expert TO another.
+    """Find chains of trained translators that lead FROM one expert TO another.
 
     FROM is EXPERT[:PORT], or what an expert reads, such as text; TO is EXPERT[:PORT]. MODELs are further fusions to
     choose from. With --out, one route becomes a fusion like any other.

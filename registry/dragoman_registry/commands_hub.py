@@ -27,7 +27,7 @@ __all__ = ["pull", "push", "search", "verify"]
 @click.option("--with-experts", default="", metavar="NAMESPACE", help="Publish experts that are on this machine only.")
 @click.option("--overwrite-card", is_flag=True, help="Prefer the words of the local card over those at the Hub.")
 def push(folder: Path, repo: str, private: bool | None, pr: bool, message: str | None, **options: Any) -> None:
-    r"""Publish the package in FOLDER on the Hub, as one commit.
+    """Publish the package in FOLDER on the Hub, as one commit.
 
     A fusion goes up by reference: its own few megabytes, and where its experts are. What has not changed is not sent.
 

@@ -54,7 +54,7 @@ LARGEST_SEED = 2**63 - 1
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; the fusion is in OUT/model."
 )
 def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, half: bool, **options: Any) -> None:
-    r"""Fuse two experts: train a translator from one's representation into the other's space.
+    """Fuse two experts: train a translator from one's representation into the other's space.
 
     Give RECIPE (a TOML file, or a fusion, which is then made again), or --from and --to.
 

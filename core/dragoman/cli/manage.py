@@ -25,7 +25,7 @@ __all__ = ["disable", "enable", "install", "uninstall"]
 @click.option("-U", "--upgrade", is_flag=True, help="Take the newest version of what is installed already.")
 @click.option("-e", "--editable", is_flag=True, help="Install folders so that changes in them count at once.")
 def install(plugins: tuple[str, ...], files: tuple[str, ...], upgrade: bool, editable: bool) -> None:
-    r"""Install plugins into the environment that Dragoman is in, by the installer that made it (pip or uv).
+    """Install plugins into the environment that Dragoman is in, by the installer that made it (pip or uv).
 
     A plugin is a distribution by its name on the package index, a folder, a wheel, or an address that pip knows. Its
     code will run in your name: install what you would also `pip install`.

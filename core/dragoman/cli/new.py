@@ -21,7 +21,7 @@ def new() -> None:
 @click.option("--kind", type=click.Choice(KINDS), default="expert", show_default=True, help="What it offers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: dragoman-NAME]")
 def plugin(name: str, kind: str, out: Path | None) -> None:
-    r"""Write a plugin that offers something called NAME: its distribution, card, code, tests, README and CI.
+    """Write a plugin that offers something called NAME: its distribution, card, code, tests, README and CI.
 
     \b
     dragoman new plugin my-encoder

@@ -84,7 +84,7 @@ def sample(
     device: str,
     out: Path,
 ) -> None:
-    r"""Make pictures with MODEL: a folder, or an address such as minizoo/text2fashion.
+    """Make pictures with MODEL: a folder, or an address such as minizoo/text2fashion.
 
     Each PROMPT is a text. MODEL may also be an expert, NAME or NAME=ADDRESS: one that makes pictures anew takes files
     of pictures as prompts, and a generator takes none.

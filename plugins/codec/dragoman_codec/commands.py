@@ -22,7 +22,7 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.option("--model", default=DEFAULT, show_default=True, help="Address of a codec.")
 @click.option("--device", help="Where the network computes.")
 def encode(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: str | None) -> None:
-    r"""Encode the picture IN as the stream OUT.
+    """Encode the picture IN as the stream OUT.
 
     \b
     dragoman encode photo.png photo.drg --knob quality=30

@@ -50,12 +50,12 @@ LARGEST_SEED = 2**63 - 1
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; the fusion is in OUT/model."
 )
 def tune(model: str, out: Path, **options: Any) -> None:
-    r"""Tune class embeddings of MODEL, a BigGAN (NAME[=ADDRESS]), whose weights stay as they are.
+    """Tune class embeddings of MODEL, a BigGAN (NAME[=ADDRESS]), whose weights stay as they are.
 
     Writes OUT/model, a package of a few KB that refers to the BigGAN, and OUT/report.json, figures before and after.
 
     \b
-    dragoman tune biggan-fashion --task repair --classes dress \
+    dragoman tune biggan-fashion --task repair --classes dress \\
         --critic guide-fashion --judge judge-fashion --out runs/dress
     dragoman sample runs/dress/model dress -n 16
     """
