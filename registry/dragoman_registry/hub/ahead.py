@@ -1,7 +1,8 @@
-"""Writing in a thread, one piece behind: while a piece is hashed and written, the next one is made."""
+"""Writing in threads, one piece behind: while a piece is hashed in one and written in another, the next one is made."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -9,7 +10,7 @@ from dragoman_registry.hub.blobs import BlobWriter
 
 __all__ = ["WriteBehind"]
 
-#: Bytes that are gathered before the thread is asked to write them; twice as many are in memory at most.
+#: Bytes that are gathered before the threads are asked to take them; twice as many are in memory at most.
 _PIECE = 1 << 20
 
 
@@ -22,14 +23,14 @@ class WriteBehind:
 
     def __init__(self, writer: BlobWriter) -> None:
         self._writer, self._gathered, self._size = writer, list[bytes](), 0
-        self._pool = ThreadPoolExecutor(1)
-        self._pending: Future[None] | None = None
+        self._pool = ThreadPoolExecutor(2)
+        self._pending: list[Future[None]] = []
 
     def __enter__(self) -> WriteBehind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with self._pool:  # which waits for the thread
+        with self._pool:  # which waits for the threads
             if kind is None:
                 self._hand_over()
                 self._settle()
@@ -47,13 +48,15 @@ class WriteBehind:
 
     def _hand_over(self) -> None:
         self._settle()
-        self._pending = self._pool.submit(self._write, self._gathered)
+        halves = (self._writer.hash, self._writer.store)
+        self._pending = [self._pool.submit(_each, half, self._gathered) for half in halves]
         self._gathered, self._size = [], 0
 
-    def _write(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._writer.write(piece)
-
     def _settle(self) -> None:
-        if self._pending is not None:
-            self._pending.result()
+        for half in self._pending:
+            half.result()
+
+
+def _each(do: Callable[[bytes], None], pieces: list[bytes]) -> None:
+    for piece in pieces:
+        do(piece)

@@ -91,8 +91,16 @@ class BlobWriter:
         Raises:
             OSError: the disk is full.
         """
+        self.hash(data)
+        self.store(data)
+
+    def hash(self, data: bytes | bytearray | memoryview) -> None:
+        """The half of :meth:`write` that hashes, for callers that do both halves in threads of their own."""
         self._hash.update(data)
         self.size += len(data)
+
+    def store(self, data: bytes | bytearray | memoryview) -> None:
+        """The half of :meth:`write` that reaches the disk."""
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]

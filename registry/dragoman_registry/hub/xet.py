@@ -48,8 +48,9 @@ def routes(hub: Hub) -> list[Route]:
             raise bad("The name of a xorb is a hash.")
         place = hub.blobs.partial / os.urandom(16).hex()
         try:
-            with place.open("x+b") as file:
+            with place.open("xb") as file:
                 await pour(request, file.write, _MAX_XORB)
+            with place.open("rb", buffering=0) as file:  # a buffer would read a page for each header of 8 bytes
                 await to_thread.run_sync(scan_xorb, file)
             place.rename(xorb_path(hub, repository, name))
         finally:

@@ -94,7 +94,7 @@ class Assembler:
     def _open(self, xorb: str) -> tuple[BinaryIO, list[Chunk]] | None:
         if xorb not in self._xorbs:
             try:
-                file = xorb_path(self._hub, self._repository, xorb).open("rb")
+                file = xorb_path(self._hub, self._repository, xorb).open("rb", buffering=0)
             except FileNotFoundError:
                 self._xorbs[xorb] = None
             else:
