@@ -74,4 +74,4 @@ def test_a_teacher_is_followed_and_stays_as_it_is():
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
 
 
-LEAST = {"vgg-fashion": 0.91, "swin-fashion": 0.82}
+LEAST = {"vgg-fashion": 0.91, "swin-fashion": 0.87}
