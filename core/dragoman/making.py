@@ -51,9 +51,10 @@ class ExpertMaker:
         n: int = 1,
         *,
         generator: torch.Generator | None = None,
+        temperature: float = 1.0,
         truncation: float = 1.0,
+        candidates: int = 1,
         knobs: Mapping[str, Any] | None = None,
-        **others: Any,
     ) -> list[Tensor]:
         """Pictures, float ``[C, H, W]`` in [0, 1] each.
 
@@ -61,13 +62,17 @@ class ExpertMaker:
             prompts: paths of pictures for an expert that reads them; none for a generator.
             n: draws of a generator.
             generator: source of randomness; a fresh one seeded with 0 when omitted.
+            temperature: 1; only a fusion's translator has another.
             truncation: as of the expert.
+            candidates: 1; only a fusion's critic chooses among several.
             knobs: values of :meth:`knobs`.
-            **others: what only fusions have; not used.
 
         Raises:
-            InputError: a picture cannot be read, or the expert reads none.
+            InputError: a picture cannot be read, the expert reads none, or is asked for what only fusions have.
         """
+        for option, value in (("temperature", temperature), ("candidates", candidates)):
+            if value != 1:
+                raise InputError(f"{self.name} is an expert, which has no {option}; leave it at 1, or name a fusion.")
         chosen = check_knobs(knobs or {}, self.knobs(), self.name)
         if truncation != 1:
             chosen["truncation"] = truncation

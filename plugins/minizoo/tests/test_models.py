@@ -7,6 +7,7 @@ import dragoman_minizoo.store
 from dragoman.endpoint import load_expert
 from dragoman.errors import InputError
 from dragoman.fuse import fuse, load_critic
+from dragoman.making import open_maker
 from dragoman.metrics import frechet_distance
 from dragoman.recipe import Recipe
 from dragoman_minizoo.demo import make_jury
@@ -96,3 +97,10 @@ def test_everything_shipped_is_a_few_megabytes():
     files = [path for path in dragoman_minizoo.store.MODELS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 15e6
     assert not [path for path in files if path.suffix in {".pt", ".bin", ".pkl"}]
+
+
+@pytest.mark.parametrize("option", ["temperature", "candidates"])
+def test_an_expert_refuses_what_only_fusions_have(option):
+    maker = open_maker("biggan-fashion", torch.device("cpu"))
+    with pytest.raises(InputError, match=f"biggan-fashion is an expert, which has no {option}"):
+        maker.sample([], 1, **{option: 2})
