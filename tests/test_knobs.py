@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from dragoman.cli.sweep import read_sweeps
 from dragoman.errors import InputError
-from dragoman.knobs import Knob, read_knobs, split_knobs
+from dragoman.knobs import Knob, read_knobs, split_knobs, split_sweep
 
 LAMBDA = Knob("lambda", 0.01, 0.001, 0.1, scale="log")
 STEPS = Knob("steps", 8, 1, kind="whole", staged=True)
@@ -62,3 +63,19 @@ def test_of_a_model_without_any():
 def test_data_that_describes_none(data):
     with pytest.raises(InputError, match="does not describe a knob"):
         Knob.from_dict(data)
+
+
+@pytest.mark.parametrize("text", ["lambda", "=1,2", "lambda=", "lambda=0.01,,0.02"])
+def test_a_sweep_needs_a_name_and_whole_values(text):
+    with pytest.raises(InputError, match="written NAME=VALUE,VALUE"):
+        split_sweep(text)
+
+
+def test_a_sheet_has_a_row_for_each_value_of_its_first_knob():
+    sheet = read_sweeps(["steps=2,4", "lambda=0.01,0.02,0.03"], ALL, "it")
+    assert (len(sheet.settings), len(sheet.rows), sheet.columns) == (6, 2, 3)
+
+
+def test_a_knob_is_swept_once():
+    with pytest.raises(InputError, match="steps was swept twice"):
+        read_sweeps(["steps=2,4", "steps=8"], ALL, "it")

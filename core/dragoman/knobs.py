@@ -9,7 +9,7 @@ from typing import Any
 
 from dragoman.errors import InputError
 
-__all__ = ["Knob", "check_knobs", "read_knobs", "split_knobs"]
+__all__ = ["Knob", "check_knobs", "read_knobs", "split_knobs", "split_sweep"]
 
 KINDS = ("number", "whole", "choice", "text")
 SCALES = ("linear", "log")
@@ -148,6 +148,19 @@ def split_knobs(texts: Sequence[str]) -> dict[str, str]:
             raise InputError(f"The knob {name} was given twice.")
         pairs[name] = value
     return pairs
+
+
+def split_sweep(text: str) -> tuple[str, list[str]]:
+    """``"guidance_scale=1,2,4"``, as on the command line, to the knob's name and its values as they are written.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    name, equals, values = text.partition("=")
+    written = [value.strip() for value in values.split(",")]
+    if not (name and equals and all(written)):
+        raise InputError(f"A sweep is written NAME=VALUE,VALUE,..., as in guidance_scale=1,2,4, not {text!r}.")
+    return name, written
 
 
 def read_knobs(pairs: Mapping[str, str], knobs: Iterable[Knob], owner: str) -> dict[str, Any]:

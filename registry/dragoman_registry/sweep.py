@@ -13,7 +13,7 @@ from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman.errors import InputError
 from dragoman.fuse import load_critic
-from dragoman.knobs import Knob, read_knobs
+from dragoman.knobs import Knob, read_knobs, split_sweep
 from dragoman.representation import Representation, select
 from dragoman_registry.evaluation import Comparison, Evaluation, check_metrics
 from dragoman_registry.subject import Drawn, load_subject
@@ -95,10 +95,7 @@ def read_sweep(text: str, knobs: Sequence[Knob], owner: str) -> tuple[str, list[
     Raises:
         InputError: it is not of that form, there is no such knob, or a value is out of its range.
     """
-    name, equals, values = text.partition("=")
-    texts = [value.strip() for value in values.split(",")]
-    if not (name and equals and all(texts)):
-        raise InputError(f"A sweep is written NAME=VALUE,VALUE,..., as in guidance_scale=1,2,4, not {text!r}.")
+    name, texts = split_sweep(text)
     return name, [read_knobs({name: value}, knobs, owner)[name] for value in texts]
 
 

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from dragoman.errors import InputError
-from dragoman.knobs import Knob, read_knobs, split_knobs
+from dragoman.knobs import Knob, read_knobs, split_sweep
 
 __all__ = ["Sweep", "read_sweeps"]
 
@@ -38,12 +38,12 @@ def read_sweeps(texts: Sequence[str], knobs: Sequence[Knob], owner: str) -> Swee
         return None
     if len(texts) > 2:
         raise InputError("A sheet has two sides, so at most two knobs can be swept.")
-    written = {name: text.split(",") for name, text in split_knobs(texts).items()}
-    values = {
-        name: [read_knobs({name: one}, knobs, owner)[name] for one in given if one] for name, given in written.items()
-    }
-    if not all(values.values()) or len(list(product(*values.values()))) > _MOST:
-        raise InputError(f"A sheet has 1 to {_MOST} pictures; list the values of a sweep as NAME=A,B,C.")
+    written = dict(split_sweep(text) for text in texts)
+    if len(written) < len(texts):
+        raise InputError(f"The knob {next(iter(written))} was swept twice; list its values once, as NAME=A,B,C.")
+    values = {name: [read_knobs({name: one}, knobs, owner)[name] for one in given] for name, given in written.items()}
+    if len(list(product(*values.values()))) > _MOST:
+        raise InputError(f"A sheet has at most {_MOST} pictures; list fewer values.")
     *down, across = values
     columns = ", ".join(written[across])
     above = [f"{name}={one}; " for name in down for one in written[name]] or [""]
