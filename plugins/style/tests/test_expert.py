@@ -124,7 +124,7 @@ class TestCommand:
             ([], "no generator"),
             (["photo.png", "--knob", "loudness=1"], "no knob 'loudness'"),
             (["photo.png", "--sweep", "content=100"], "content takes 0.1 to 10"),
-            (["photo.png", "--sweep", "content=,"], "list the values of a sweep"),
+            (["photo.png", "--sweep", "content=,"], "A sweep is written NAME=VALUE"),
             (["photo.png", *(f"--sweep={name}=1" for name in KNOBS[:3])], "at most two knobs"),
         ],
     )
