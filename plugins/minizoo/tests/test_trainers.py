@@ -91,6 +91,16 @@ def test_the_pair_has_a_tokenizer_of_its_captions(follow):
     assert expert.encode(["a dark coat"], "text").shape == (1, 64)
 
 
+def test_biggan_goes_on_from_the_game_by_matching(follow, capsys, tmp_path):
+    matching = RECIPES["biggan-fashion"]["matching"]
+    matching = matching | {"training": matching["training"] | {"steps": 2, "batch_size": 20, "precision": "no"}}
+    expert = follow("biggan-fashion", matching=matching)
+    assert capsys.readouterr().err.count("step 2: Frechet distance to validation") == 2
+    before, after = (load_expert("biggan-fashion", str(tmp_path / run / "model")) for run in ("game", "."))
+    assert not torch.equal(before.network.shared.weight, after.network.shared.weight)
+    assert expert.decode(torch.tensor([3]), "label", generator=torch.Generator().manual_seed(0)).shape == (1, 1, 32, 32)
+
+
 def test_stylegan2_keeps_the_discriminator_too(follow, capsys):
     expert = follow("stylegan2-fashion")
     assert "step 2: Frechet distance to validation" in capsys.readouterr().err

@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dragoman.endpoint import load_expert
+from dragoman.endpoint import EndpointSpec, load_expert
 from dragoman.expert import Expert
+from dragoman.training.method import Method
 from dragoman.training.seeding import generator_for
+from dragoman.training.trainer import CHECKPOINT
 from dragoman_biggan.adversarial import ConditionalGAN
 from dragoman_biggan.expert import BigGAN
+from dragoman_biggan.matching import EnergyMatching
 from dragoman_biggan.plain import Discriminator, Generator, PlainConfig
 from dragoman_biggan.standing import recompute_statistics
 from dragoman_minizoo.data import fashion_mnist
@@ -24,12 +27,29 @@ __all__ = ["biggan", "stylegan2"]
 
 
 def biggan(recipe: Recipe, out: Path, resume: bool) -> None:
-    """BigGAN, conditional on the class."""
+    """BigGAN, conditional on the class: the adversarial game into ``OUT/game``, then ``matching`` of what it left."""
     config = PlainConfig.from_dict(recipe["config"])
     generator, discriminator = Generator(config), Discriminator(config)
     for layer in [*generator.modules(), *discriminator.modules()]:
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear | torch.nn.Embedding):
             torch.nn.init.orthogonal_(layer.weight)
+    _follow(recipe, ConditionalGAN(generator, discriminator, **recipe["method"]), config, out / "game", resume)
+    match(recipe["matching"], out, resume)
+
+
+def match(recipe: Recipe, out: Path, resume: bool) -> None:
+    """Go on from ``OUT/game/model`` by the distance between generated and real images."""
+    expert = load_expert("biggan", str(out / "game" / "model"))
+    assert isinstance(expert, BigGAN)
+    assert isinstance(expert.network, Generator)
+    network = expert.network.requires_grad_(True).train()
+    eye = EndpointSpec.parse(recipe["eye"])
+    method = EnergyMatching(network, load_expert(eye.expert, eye.address), **recipe["method"])
+    _follow(recipe, method, network.config, out, resume)
+
+
+def _follow(recipe: Recipe, method: Method, config: PlainConfig, out: Path, resume: bool) -> None:
+    """Train a BigGAN; a run that had not begun when another was interrupted begins now."""
 
     def sample(weights: Mapping[str, Tensor]) -> tuple[Expert, Tensor]:
         network = Generator(config)
@@ -39,7 +59,7 @@ def biggan(recipe: Recipe, out: Path, resume: bool) -> None:
         latent = expert.draw("latent", SAMPLES, generator=generator_for(0, "validation"))
         return expert, expert.decode(latent, "latent")
 
-    method = ConditionalGAN(generator, discriminator, **recipe["method"])
+    resume = resume and (out / CHECKPOINT).exists()
     choice = Choice(sample, out, load_expert("captioner-fashion"), resume)
     run(recipe, method, LabelledImages(fashion_mnist("train")), out, resume, choice)
 
