@@ -56,7 +56,14 @@ def downsample(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def resampled_conv2d(
-    x: Tensor, weight: Tensor, kernel: Tensor, *, up: bool = False, down: bool = False, groups: int = 1
+    x: Tensor,
+    weight: Tensor,
+    kernel: Tensor,
+    *,
+    bias: Tensor | None = None,
+    up: bool = False,
+    down: bool = False,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution that keeps, doubles or halves the map, with the low-pass filter where the rate is high.
 
@@ -67,6 +74,7 @@ def resampled_conv2d(
         x: ``[B, groups * I, H, W]``.
         weight: ``[groups * O, I, k, k]`` for odd k.
         kernel: the low-pass filter.
+        bias: ``[groups * O]``; there is none with ``up``.
         up: twice the height and width.
         down: half of them.
         groups: groups of channels that do not mix.
@@ -75,15 +83,16 @@ def resampled_conv2d(
         ``[B, groups * O, H', W']``.
     """
     if up:
+        assert bias is None
         return _up_conv2d(x, weight, kernel, groups)
     margin = weight.shape[-1] // 2
     if not down:
-        return F.conv2d(x, weight, padding=margin, groups=groups)
+        return F.conv2d(x, weight, bias, padding=margin, groups=groups)
     if not margin:  # a 1x1 convolution commutes with the filter and is cheaper behind it
-        return F.conv2d(downsample(x, kernel), weight, groups=groups)
+        return F.conv2d(downsample(x, kernel), weight, bias, groups=groups)
     size = kernel.shape[-1]
     filtered = resample(x, kernel, pad=(margin + (size - 1) // 2, margin + (size - 2) // 2))
-    return F.conv2d(filtered, weight, stride=2, groups=groups)
+    return F.conv2d(filtered, weight, bias, stride=2, groups=groups)
 
 
 def _up_conv2d(x: Tensor, weight: Tensor, kernel: Tensor, groups: int) -> Tensor:

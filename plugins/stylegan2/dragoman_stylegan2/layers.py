@@ -10,31 +10,25 @@ from torch.nn import functional as F
 
 from dragoman_stylegan2.filters import resampled_conv2d, resampling_filter
 
-__all__ = ["Convolution", "FullyConnected", "activate", "unit_second_moment"]
+__all__ = ["GAIN", "Convolution", "FullyConnected", "activate", "unit_second_moment"]
 
 _SLOPE = 0.2
 _EPSILON = 1e-8
+#: Factor behind the rectifier. It is positive, so it may as well scale weights and biases, which are smaller than maps.
+GAIN = sqrt(2)
 
 
-def activate(
-    x: Tensor, bias: Tensor | None, *, rectify: bool = True, gain: float = 1.0, clamp: float | None = None
-) -> Tensor:
-    """Add a bias, rectify (slope 0.2 below zero, gain sqrt 2), multiply, and clamp at ``clamp * gain``.
+def activate(x: Tensor, *, rectify: bool = True, clamp: float | None = None) -> Tensor:
+    """Rectify (slope 0.2 below zero) and clamp at ``clamp``; :data:`GAIN` is in what is given.
 
     Args:
         x: ``[B, C, ...]``.
-        bias: ``[C]``.
-        rectify: whether there is a leaky rectifier; without one there is no sqrt 2.
-        gain: factor of the result.
-        clamp: bound for a gain of 1.
+        rectify: whether there is a leaky rectifier.
+        clamp: bound of the result.
     """
-    if bias is not None:
-        x = x + bias.to(x.dtype).view(-1, *[1] * (x.ndim - 2))
     if rectify:
         x = F.leaky_relu(x, _SLOPE)
-    factor = gain * (sqrt(2) if rectify else 1.0)
-    x = x * factor if factor != 1 else x
-    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+    return x if clamp is None else x.clamp(-clamp, clamp)
 
 
 def unit_second_moment(x: Tensor) -> Tensor:
@@ -55,8 +49,9 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs]`` to ``[B, outputs]``."""
-        weight = self.weight.to(x.dtype) * (self.rate / sqrt(self.weight.shape[1]))
-        return activate(F.linear(x, weight), self.bias * self.rate, rectify=self.rectify)
+        scale = self.rate * (GAIN if self.rectify else 1.0)
+        weight = self.weight.to(x.dtype) * (scale / sqrt(self.weight.shape[1]))
+        return activate(F.linear(x, weight, self.bias.to(x.dtype) * scale), rectify=self.rectify)
 
 
 class Convolution(nn.Module):
@@ -82,7 +77,9 @@ class Convolution(nn.Module):
         self.rectify, self.down, self.clamp = rectify, down, clamp
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """``[B, inputs, H, W]`` to ``[B, outputs, H, W]`` or half of it."""
-        weight = (self.weight * (1 / sqrt(self.weight[0].numel()))).to(x.dtype)
-        x = resampled_conv2d(x, weight, self.resample_filter, down=self.down)
-        return activate(x, self.bias, rectify=self.rectify, gain=gain, clamp=self.clamp)
+        """``[B, inputs, H, W]`` to ``gain`` times ``[B, outputs, H, W]`` or half of it."""
+        scale = gain * (GAIN if self.rectify else 1.0)
+        weight = (self.weight * (scale / sqrt(self.weight[0].numel()))).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * scale).to(x.dtype)
+        x = resampled_conv2d(x, weight, self.resample_filter, bias=bias, down=self.down)
+        return activate(x, rectify=self.rectify, clamp=None if self.clamp is None else self.clamp * gain)

@@ -21,6 +21,7 @@ def modulated_conv2d(
     demodulate: bool = True,
     up: bool = False,
     grouped: bool = False,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve each sample with ``w'[o, i] = d[o] s[i] w[o, i]``, where ``d`` makes the norm of each output's w' one.
 
@@ -33,6 +34,7 @@ def modulated_conv2d(
         up: twice the height and width.
         grouped: one grouped convolution with a weight for each sample, instead of scaling the maps before and behind
             one shared convolution. The same numbers up to rounding.
+        gain: factor of the result, together with ``demodulate``.
 
     Returns:
         ``[B, O, H', W']`` in the dtype of ``x``.
@@ -40,7 +42,7 @@ def modulated_conv2d(
     styles, weight = styles.to(_at_least_float(x)), weight.to(_at_least_float(x))
     if demodulate and x.dtype == torch.float16:
         weight, styles = _tamed(weight, styles)
-    norm = _demodulation(weight, styles) if demodulate else None
+    norm = _demodulation(weight, styles) * gain if demodulate else None
     if grouped:
         return _grouped(x, weight, styles, norm, kernel, up)
     scaled = x * styles.to(x.dtype)[:, :, None, None]

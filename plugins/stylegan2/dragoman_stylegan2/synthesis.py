@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dragoman_stylegan2.config import BOTTOM, GeneratorConfig
 from dragoman_stylegan2.filters import resampling_filter, upsample
-from dragoman_stylegan2.layers import FullyConnected, activate
+from dragoman_stylegan2.layers import GAIN, FullyConnected, activate
 from dragoman_stylegan2.modulation import modulated_conv2d
 
 __all__ = ["Synthesis", "compute_dtype"]
@@ -49,10 +49,12 @@ class StyledConvolution(nn.Module):
         """``[B, inputs, H, W]`` in the style ``[B, w_dim]`` to ``[B, outputs, H, W]`` or twice that."""
         # Weights for each sample pay off where a convolution is cheap and its launch is not.
         grouped = x.is_cuda and not self.training
-        x = modulated_conv2d(x, self.weight, self.affine(w), self.resample_filter, up=self.up, grouped=grouped)
+        x = modulated_conv2d(
+            x, self.weight, self.affine(w), self.resample_filter, up=self.up, grouped=grouped, gain=GAIN
+        )
         if noise is not None:
-            x = x + (noise * self.noise_strength).to(x.dtype)
-        return activate(x, self.bias, clamp=self.clamp)
+            x = x + (noise * (self.noise_strength * GAIN)).to(x.dtype)
+        return activate(x + (self.bias * GAIN).to(x.dtype)[:, None, None], clamp=self.clamp)
 
 
 class ToRGB(nn.Module):
@@ -69,7 +71,7 @@ class ToRGB(nn.Module):
         """``[B, inputs, H, W]`` to ``[B, image channels, H, W]``."""
         styles = self.affine(w) * (1 / sqrt(self.weight[0].numel()))
         x = modulated_conv2d(x, self.weight, styles, kernel, demodulate=False)
-        return activate(x, self.bias, rectify=False, clamp=self.clamp)
+        return activate(x + self.bias.to(x.dtype)[:, None, None], rectify=False, clamp=self.clamp)
 
 
 class SynthesisBlock(nn.Module):
