@@ -188,7 +188,11 @@ def _show(found: Evaluation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
         return
-    rows = [(_TITLES.get(name, name), f"{value:.4g}", found.features) for name, value in found.figures.items()]
+    rows = []
+    for name, value in found.figures.items():
+        rows.append((_TITLES.get(name, name), f"{value:.4g}", found.features))
+        if name == "kernel_distance" and "kernel_distance_std" not in found.figures:
+            rows.append((_TITLES["kernel_distance_std"], "none: one has all samples", found.features))
     for line in table(("metric", "value", "features"), rows):
         click.echo(line)
     click.echo(f"{found.samples} samples against as many images of {found.dataset}, seed {found.seed}.", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +38,9 @@ class Evaluation:
     """Figures, and how they were measured.
 
     Attributes:
-        figures: by metric: ``frechet_distance``, ``kernel_distance``, ``precision``, ``recall``, ``density``,
-            ``coverage``, ``diversity`` (mean pairwise distance) and ``diversity_ratio`` (over that of real images).
+        figures: by metric: ``frechet_distance``, ``kernel_distance``, ``kernel_distance_std`` where one subset does not
+            have all samples, ``precision``, ``recall``, ``density``, ``coverage``, ``diversity`` (mean pairwise
+            distance) and ``diversity_ratio`` (over that of real images).
         features: the network in whose features, ``NAME:PORT``.
         dataset: name of the folder of real images.
         samples: generated images, and as many real ones.
@@ -180,7 +182,9 @@ def _figures(real: Tensor, fake: Tensor, metrics: Sequence[str], seed: int) -> d
     if "kid" in metrics:
         size = min(_SUBSET_SIZE, len(real), len(fake))
         found = kernel_distance(real, fake, generator=generator_for(seed, "kid"), subsets=_SUBSETS, subset_size=size)
-        figures |= {"kernel_distance": found.mean, "kernel_distance_std": found.std}
+        figures["kernel_distance"] = found.mean
+        if not math.isnan(found.std):
+            figures["kernel_distance_std"] = found.std
     if "prdc" in metrics:
         figures |= prdc(real, fake, min(_NEIGHBOURS, len(real) - 1))._asdict()
     if "diversity" in metrics:

@@ -62,6 +62,8 @@ def test_no_figure_bears_the_name_of_inceptions(real, measured, tmp_path):
     assert result.exit_code == 0, result.output
     assert "fid" not in result.stdout.lower()
     assert all(line.endswith(JUDGE) for line in result.stdout.splitlines()[1:])
+    assert "none: one has all samples" in result.stdout
+    assert "kernel_distance_std" not in measured.figures
     write_results(tmp_path, measured)
     assert "fid" not in (tmp_path / "README.md").read_text().lower()
 

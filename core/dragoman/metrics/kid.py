@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,10 @@ __all__ = ["KernelDistance", "kernel_distance"]
 
 
 class KernelDistance(NamedTuple):
-    """Mean and (population) standard deviation over subsets; the mean is 0 in expectation for equal distributions."""
+    """Mean and (population) standard deviation over subsets; the mean is 0 in expectation for equal distributions.
+
+    Where each subset has all samples of both sides there is only one, and the standard deviation is NaN.
+    """
 
     mean: float
     std: float
@@ -42,6 +46,8 @@ def kernel_distance(
         raise InputError(f"At least 1 subset of 2 samples is needed, not {subsets} of {subset_size}.")
     one, other = check_features(real, "real", subset_size), check_features(fake, "fake", subset_size)
     check_widths(one, "real", other, "fake")
+    if subset_size == len(one) == len(other):
+        return KernelDistance(float(_discrepancy(one, other)), math.nan)
     drawn = [
         _discrepancy(_draw(one, subset_size, generator), _draw(other, subset_size, generator)) for _ in range(subsets)
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dragoman.endpoint import EndpointSpec, load_expert
 from dragoman.errors import InputError, PortError
@@ -46,6 +46,16 @@ class Classifier:
         if "logits" not in expert.ports or not vectors:
             raise PortError(f"{name!r} is no classifier: it needs a port logits, and a vector features or pooled.")
         self.port = vectors[0]
+
+    @property
+    def members(self) -> list[Classifier]:
+        """The classifiers that this one consists of."""
+        return [self]
+
+    @property
+    def network(self) -> nn.Module:
+        """Everything that has weights."""
+        return nn.ModuleList(member.expert for member in self.members)
 
     @classmethod
     def load(cls, text: str, device: torch.device | str | None = None) -> Classifier:

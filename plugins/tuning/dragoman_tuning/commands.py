@@ -22,7 +22,9 @@ LARGEST_SEED = 2**63 - 1
     metavar="NAME[=ROW]",
     help="A class, by the critic's name; with the generator's number where the two differ. Repeatable.",
 )
-@click.option("--critic", required=True, metavar="NAME[=ADDRESS]", help="Classifier to tune against.")
+@click.option(
+    "--critic", required=True, metavar="NAME[=ADDRESS][,...]", help="Classifier to tune against, or several of them."
+)
 @click.option("--judge", required=True, metavar="NAME[=ADDRESS]", help="Another classifier, which evaluates.")
 @click.option(
     "--real",

@@ -44,15 +44,17 @@ class Figures:
 
 
 def check_judge(critic: Classifier, judge: Classifier) -> None:
-    """Raise if the judge is the classifier that was optimised against.
+    """Raise if the judge is a classifier that was optimised against.
 
     Raises:
         InputError: it is: an embedding that fools it would not be noticed.
     """
-    one, other = critic.expert.state_dict(), judge.expert.state_dict()
-    same = one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-    if critic.name == judge.name or same:
-        raise InputError(f"{judge.name!r} cannot judge what was tuned against it; name another classifier.")
+    other = judge.expert.state_dict()
+    for member in critic.members:
+        one = member.expert.state_dict()
+        same = one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+        if member.name == judge.name or same:
+            raise InputError(f"{judge.name!r} cannot judge what was tuned against it; name another classifier.")
 
 
 @torch.no_grad()

@@ -89,7 +89,7 @@ class EmbeddingTuning(Method):
         objective: Objective,
     ) -> None:
         super().__init__()
-        self.embeddings, self.target, self.network = embeddings, target, critic.expert
+        self.embeddings, self.target, self.network = embeddings, target, critic.network
         self.critic, self.objective = critic, objective
         starts = embeddings.value.shape[1]
         self.register_buffer("labels", torch.tensor(labels).repeat_interleave(starts))

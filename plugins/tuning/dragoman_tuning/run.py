@@ -15,6 +15,7 @@ from dragoman.endpoint import EndpointSpec, load_expert
 from dragoman.expert import Expert
 from dragoman.training.device import choose_device, is_main_process
 from dragoman_tuning.classifier import Classifier
+from dragoman_tuning.ensemble import Ensemble
 from dragoman_tuning.evaluation import Figures, check_judge, evaluate, sample_embedding
 from dragoman_tuning.objective import Objective, start_of
 from dragoman_tuning.packaging import as_fusion
@@ -83,7 +84,7 @@ def carry_out(request: Request, out: Path) -> Report:
     place = choose_device(request.device)
     spec = EndpointSpec.parse(request.model)
     target = load_expert(spec.expert, spec.address, device=place)
-    critic, judge = Classifier.load(request.critic, place), Classifier.load(request.judge, place)
+    critic, judge = Ensemble.load(request.critic, place), Classifier.load(request.judge, place)
     check_judge(critic, judge)
     objective = request.objective()
     atoms = target.atoms("class_embedding") if "class_embedding" in target.ports else None

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from dragoman.errors import InputError, PortError
+from dragoman_tuning.classifier import Classifier
+from dragoman_tuning.ensemble import Ensemble
 from dragoman_tuning.evaluation import check_judge, evaluate, sample_embedding
 from dragoman_tuning.method import Embeddings, EmbeddingTuning
 from dragoman_tuning.objective import PRESETS, Objective
@@ -75,6 +77,32 @@ def test_what_is_broken_is_not_learned_from(gan, critic, tmp_path):
         assert torch.equal(tuned(gan, critic, [ANT], tmp_path / "b").embeddings, result.embeddings)
     finally:
         row.copy_(whole)
+
+
+def test_several_critics_are_one_that_all_have_to_agree_with(critic, other_critic):
+    both = Ensemble([critic, other_critic])
+    assert both.labels == critic.labels
+    seen, one, two = (each.see(REAL) for each in (both, critic, other_critic))
+    torch.testing.assert_close(seen.features, one.features)
+    expected = (one.logits.softmax(dim=1) * two.logits.softmax(dim=1)).sqrt()
+    expected = expected / expected.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(seen.logits.softmax(dim=1), expected)
+
+
+def test_critics_of_an_ensemble_know_the_same_classes_and_none_is_the_judge(critic, other_critic):
+    stranger = Classifier("third", type(critic.expert)(seed=7))
+    stranger.expert.config["labels"] = ["Ant", "cat", "bee"]
+    with pytest.raises(InputError, match="'stranger' and 'third' know different classes"):
+        Ensemble([critic, stranger])
+    with pytest.raises(InputError, match="two or more"):
+        Ensemble([critic])
+    with pytest.raises(InputError, match="'other' cannot judge"):
+        check_judge(Ensemble([critic, other_critic]), other_critic)
+
+
+def test_tuning_against_an_ensemble_is_tuning(gan, critic, other_critic, tmp_path):
+    result = tuned(gan, Ensemble([critic, other_critic]), [ANT], tmp_path, Objective(screen=2))
+    assert not torch.equal(result.embeddings, tuned(gan, critic, [ANT], tmp_path / "one").embeddings)
 
 
 def test_a_coordinate_outside_of_the_range_comes_back():
