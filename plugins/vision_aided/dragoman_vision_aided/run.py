@@ -27,7 +27,7 @@ from dragoman_vision_aided.evaluation import Evaluator, expert_of
 from dragoman_vision_aided.networks import Start, start_of
 from dragoman_vision_aided.ranking import Ranked, draw_images, rank
 from dragoman_vision_aided.recipe import GANRecipe
-from dragoman_vision_aided.snapshots import BEST, Snapshots, go_on_from, load_best, read_curve
+from dragoman_vision_aided.snapshots import BEST, Snapshots, averaged_weights, go_on_from, load_best, read_curve
 from dragoman_vision_aided.stages import Chosen, added_at, build_critic, choose
 
 __all__ = ["RUN", "STAGE", "Outcome", "StageRecord", "Training", "begin_run", "train_gan"]
@@ -130,7 +130,7 @@ class Training:
         }
         discriminator = copy.deepcopy(self.start.discriminator)
         discriminator.load_state_dict(judge)
-        return expert_of(self.start.generator, _weights(state), discriminator)
+        return expert_of(self.start.generator, averaged_weights(state), discriminator)
 
     def _plan(self, index: int, earlier: Sequence[StageRecord]) -> StageRecord:
         """Choose the critics of a stage: those of the one before, and what is added."""
@@ -149,7 +149,7 @@ class Training:
 
     def _ranking(self, index: int, used: set[str]) -> list[Ranked]:
         state = load_best(self.out / f"stage-{index - 1}")
-        expert = expert_of(self.start.generator, _weights(state)).to(self.device)
+        expert = expert_of(self.start.generator, averaged_weights(state)).to(self.device)
         table, seed = self.recipe.critics, self.recipe.training.seed
         real = self.data.images
         rows = torch.randperm(len(real), generator=generator_for(seed, "probe", index))[: table.probe_images]
@@ -235,10 +235,6 @@ def _check_run(recipe: GANRecipe, out: Path) -> None:
         raise InputError(f"{out} holds no run to resume; start one without --resume.")
     if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(recipe.to_dict())):
         raise InputError(f"{out} holds a run of another recipe; resume that one, or use another folder.")
-
-
-def _weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {name: value for name, value in state["average"].items() if name}
 
 
 def _or(given: float, usual: float) -> float:

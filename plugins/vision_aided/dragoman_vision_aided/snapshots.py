@@ -15,7 +15,7 @@ from dragoman.training.checkpoint import load_checkpoint, save_checkpoint
 from dragoman.training.trainer import Trainer
 from dragoman_stylegan2.adversarial import AdversarialStyleGAN2
 
-__all__ = ["Snapshots", "go_on_from", "load_best", "read_curve"]
+__all__ = ["Snapshots", "averaged_weights", "go_on_from", "load_best", "read_curve"]
 
 BEST, CURVE = "best.pt", "snapshots.json"
 _ENTRIES = ("trained", "average", "optimizers", "images")
@@ -74,6 +74,11 @@ def load_best(folder: Path) -> dict[str, Any]:
         TrainingError: there is none, or it is damaged.
     """
     return load_checkpoint(folder / BEST, _ENTRIES)
+
+
+def averaged_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The generator's averaged weights in a snapshot of :func:`load_best`."""
+    return {name: value for name, value in state["average"].items() if name}
 
 
 def go_on_from(trainer: Trainer, state: Mapping[str, Any]) -> None:

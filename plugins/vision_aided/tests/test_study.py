@@ -12,6 +12,7 @@ pytest.importorskip("manimgx_fonts")
 
 from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
 from dragoman_vision_aided.study.chart import curves, rankings
+from dragoman_vision_aided.study.judging import tabulate
 from dragoman_vision_aided.study.pictograms import _pictograms
 from dragoman_vision_aided.study.procedural import TASKS, make
 
@@ -48,12 +49,33 @@ def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
     assert found == {"progressive"}
 
 
+def finished(variant, distances, curve, **of):
+    """What the study writes down about a run, with one probe for each entry of ``critics``."""
+    probed = [{"name": name, "mean": 0.9 - 0.1 * len(of["critics"]), "std": 0.0} for name in "ab"]
+    common = {"seed": 0, "best_at": 20, "seconds": 1.0, "probes": [probed] * len(of["critics"])}
+    return {**common, "variant": variant, "distances": {"judge": distances}, "curve": curve, **of}
+
+
+RUNS = [
+    finished("plain", 6.0, [(10, 4.0), (20, 2.0)], critics=[[]]),
+    finished("progressive", 4.0, [(10, 3.0), (20, 5.0)], critics=[[], ["b"]]),
+    finished("plain", 3.0, [(10, 4.0), (20, 2.0)], critics=[[]], seed=1),
+    finished("progressive", 3.0, [(10, 3.0), (20, 5.0)], critics=[[], ["a"]], seed=1),
+    finished("progressive+diffaugment", 1.0, [(10, 3.0)], critics=[[], ["a"]], seed=1),
+]
+
+
 def test_charts_are_svg_with_a_line_for_each():
-    ranking = [{"name": "a", "mean": 0.9, "std": 0.0}, {"name": "b", "mean": 0.8, "std": 0.0}]
-    runs = [
-        {"variant": "plain", "curve": [(10, 4.0), (20, 2.0)], "rankings": [[]]},
-        {"variant": "progressive", "curve": [(10, 3.0), (20, 5.0)], "rankings": [[], ranking, ranking[1:]]},
-    ]
-    for drawn in (curves(runs), rankings(runs)):
+    for drawn, lines in ((curves(RUNS), 3), (rankings(RUNS), 2)):
         root = ElementTree.fromstring(drawn)
-        assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
+        assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == lines
+
+
+def test_ratios_are_of_runs_with_the_same_seed_and_augmentation():
+    lines = tabulate(RUNS).splitlines()
+    assert "| progressive | plain | 1.25 (1.50, 1.00) |" in lines
+    assert not any(line.startswith("| progressive+diffaugment | plain") for line in lines)
+
+
+def test_the_table_of_probes_marks_critics():
+    assert "| progressive | 1 | 1 | **0.700** | 0.700 |" in tabulate(RUNS).splitlines()

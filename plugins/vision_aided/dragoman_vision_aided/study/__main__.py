@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from torch import Tensor
 
 from dragoman.atomic import replacing
 from dragoman.images import save_png, to_pil
 from dragoman_minizoo.data import fashion_mnist
+from dragoman_vision_aided.bank import Member, load_bank
+from dragoman_vision_aided.publishing import save_outcome
 from dragoman_vision_aided.recipe import GANRecipe
 from dragoman_vision_aided.run import RUN, STAGE, StageRecord, begin_run, train_gan
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.critics import BANK, pretrain
 from dragoman_vision_aided.study.judging import TestImages, tabulate
+from dragoman_vision_aided.study.probing import probe_stages
 
 __all__ = ["VARIANTS", "main", "recipe_for"]
 
@@ -42,21 +47,12 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
 @click.option("--images", "count", default=1000, show_default=True, help="Real images to train on.")
 @click.option("--kimg", default=96.0, show_default=True, help="Thousands of images that each variant sees.")
 @click.option("--count", "critics", default=2, show_default=True, help="Critics of fixed and progressive.")
-@click.option("--snapshots", default=24, show_default=True, help="Per variant.")
+@click.option("--snapshots", default=12, show_default=True, help="Per variant.")
 @click.option("--samples", default=1000, show_default=True, help="Of each distance while training.")
 @click.option("--critic-steps", default=400, show_default=True, help="To pretrain each critic's expert.")
 @click.option("--device", default="cpu", show_default=True)
 def main(
-    out: Path,
-    seeds: tuple[int, ...],
-    variants: str,
-    count: int,
-    kimg: float,
-    critics: int,
-    snapshots: int,
-    samples: int,
-    critic_steps: int,
-    device: str,
+    out: Path, seeds: tuple[int, ...], variants: str, count: int, critic_steps: int, device: str, **plan: Any
 ) -> None:
     """Train StyleGAN2 on COUNT images of Fashion-MNIST, with and without critics.
 
@@ -64,19 +60,41 @@ def main(
     images and reported on test images. A variant that is finished is not run again, and one that was interrupted goes
     on: run the same command once more. Seeds may be run side by side, into one folder.
     """
-    names = variants.split(",")
     write_images(out / "images", "train", count)
-    write_images(out / "validation", "validation", samples)
-    wanted = any(VARIANTS[name][0] != "none" for name in names)
-    bank = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK] if wanted else []
-    test = TestImages(fashion_mnist("test").images, _TESTED, JUDGE)
-    settings = {"images": count, "kimg": kimg, "critics": critics, "samples": samples, "tested": _TESTED}
+    write_images(out / "validation", "validation", plan["samples"])
+    specs = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
+    bench = Bench(
+        out,
+        load_bank(specs),
+        fashion_mnist("train").images[:count],
+        TestImages(fashion_mnist("test").images, _TESTED, JUDGE),
+        device,
+    )
+    settings = {"images": count, "critic_steps": critic_steps, "tested": _TESTED, **plan}
     for seed in seeds:
-        for name in names:
-            recipe = recipe_for(out, name, seed, bank, kimg, critics, snapshots, samples)
-            one_run(out, name, seed, recipe, test, device)
+        for name in variants.split(","):
+            one_run(bench, name, seed, recipe_for(out, name, seed, specs, **plan))
             report(out, settings)
     click.echo((out / "report.md").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all runs are measured with.
+
+    Attributes:
+        out: folder of the study.
+        bank: the critics' experts.
+        real: images that are trained on, for the probe.
+        test: images that figures are from.
+        device: where training takes place.
+    """
+
+    out: Path
+    bank: list[Member]
+    real: Tensor
+    test: TestImages
+    device: str
 
 
 def report(out: Path, settings: dict[str, Any]) -> None:
@@ -118,29 +136,30 @@ def recipe_for(
     )
 
 
-def one_run(out: Path, variant: str, seed: int, recipe: GANRecipe, test: TestImages, device: str) -> None:
+def one_run(bench: Bench, variant: str, seed: int, recipe: GANRecipe) -> None:
     """Train one variant, or go on with it, and measure its best snapshot on test images."""
-    folder = out / f"{variant}-{seed}"
+    folder = bench.out / f"{variant}-{seed}"
     if (folder / DONE).exists():
         return
     click.echo(f"{variant}, seed {seed}", err=True)
     if not (folder / RUN).exists():
         begin_run(recipe, folder)
-        share_first_stage(out, variant, seed, folder)
-    outcome = train_gan(recipe, folder, resume=True, device=device)
-    expert = outcome.expert.cpu()
-    save_png(test.pictures(expert), folder / "samples.png")
-    best = outcome.records[outcome.best]["best"]
+        share_first_stage(bench.out, variant, seed, folder)
+    outcome = train_gan(recipe, folder, resume=True, device=bench.device)
+    save_outcome(outcome, recipe, folder / "model")
+    expert, records = outcome.expert.cpu(), outcome.records
+    save_png(bench.test.pictures(expert), folder / "samples.png")
+    best = records[outcome.best]["best"]
     result = {
         "variant": variant,
         "seed": seed,
-        "distances": test.distances(expert),
+        "distances": bench.test.distances(expert),
         "validation": best["distance"],
         "best_at": best["images"],
-        "seconds": sum(record["seconds"] for record in outcome.records),
-        "curve": seen_in_all(outcome.records),
-        "rankings": [record["ranking"] for record in outcome.records],
-        "critics": [[each["name"] for each in record["critics"]] for record in outcome.records],
+        "seconds": sum(record["seconds"] for record in records),
+        "curve": seen_in_all(records),
+        "critics": [[each["name"] for each in record["critics"]] for record in records],
+        "probes": probe_stages(folder, len(records), expert.generator, bench.bank, bench.real, seed),
     }
     with replacing(folder / DONE) as file:
         file.write(json.dumps(result).encode())

@@ -34,21 +34,19 @@ def curves(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def rankings(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Mean validation accuracy of the probe over the stages that rank, a line for each expert, ``progressive`` alone.
-
-    An expert that has been added is not ranked any more; its line ends.
-    """
-    own = [run for run in runs if run["variant"].startswith("progressive")]
+    """Mean validation accuracy of the probe by the number of critics, a line for each expert, ``progressive`` alone."""
     found: dict[str, dict[int, list[float]]] = {}
-    for run in own:
-        for stage, ranking in enumerate(run["rankings"]):
-            for each in ranking:
-                found.setdefault(each["name"], {}).setdefault(stage, []).append(each["mean"])
+    for run in runs:
+        if not run["variant"].startswith("progressive"):
+            continue
+        for probed, critics in zip(run["probes"], run["critics"], strict=True):
+            for each in probed:
+                found.setdefault(each["name"], {}).setdefault(len(critics), []).append(each["mean"])
     lines: list[Line] = [
-        (name, [(stage, sum(values) / len(values)) for stage, values in stages.items()], False)
-        for name, stages in sorted(found.items())
+        (name, [(count, sum(values) / len(values)) for count, values in counts.items()], False)
+        for name, counts in sorted(found.items())
     ]
-    return _chart(lines, "validation accuracy of the linear probe when a stage begins", "stage", log=False)
+    return _chart(lines, "validation accuracy of the linear probe, by critics in training so far", "critics", log=False)
 
 
 def _best_so_far(curve: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -55,28 +55,47 @@ class TestImages:
 
 
 def tabulate(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Tables in Markdown: distances by variant, and what the probe said by stage."""
+    """Tables in Markdown: distances by variant, how many times lower than without critics, and what the probe said."""
+    return "\n".join([*_distances(runs), "", *_ratios(runs), "", *_probes(runs)]) + "\n"
+
+
+def _distances(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     measures = list(runs[0]["distances"])
-    lines = [
-        f"| variant | seeds | {' | '.join(measures)} | best at image | seconds |",
-        "|---" * (4 + len(measures)) + "|",
-    ]
+    yield f"| variant | seeds | {' | '.join(measures)} | best at image | CPU seconds |"
+    yield "|---" * (4 + len(measures)) + "|"
     for variant in dict.fromkeys(run["variant"] for run in runs):
         own = [run for run in runs if run["variant"] == variant]
         cells = [_spread([run["distances"][name] for run in own]) for name in measures]
         at, seconds = mean(run["best_at"] for run in own), mean(run["seconds"] for run in own)
-        lines.append(f"| {variant} | {len(own)} | {' | '.join(cells)} | {at:,.0f} | {seconds:.0f} |")
-    return "\n".join([*lines, "", *_rankings(runs)]) + "\n"
+        yield f"| {variant} | {len(own)} | {' | '.join(cells)} | {at:,.0f} | {seconds:.0f} |"
 
 
-def _rankings(runs: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    yield "| variant | seed | stage | probe accuracy (spread) | critics |"
-    yield "|---|---|---|---|---|"
+def _ratios(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Distance without critics over that with them, same seed and same augmentation."""
+    measures = list(runs[0]["distances"])
+    found = {(run["variant"], run["seed"]): run["distances"] for run in runs}
+    yield f"| variant | against | {' | '.join(f'{name}, times lower (by seed)' for name in measures)} |"
+    yield "|---" * (2 + len(measures)) + "|"
+    for variant in dict.fromkeys(run["variant"] for run in runs):
+        base = "plain" + variant[len(variant.partition("+")[0]) :]
+        pairs = [(found[base, s], own) for (v, s), own in found.items() if v == variant and (base, s) in found]
+        if variant == base or not pairs:
+            continue
+        ratios = [[plain[name] / own[name] for plain, own in pairs] for name in measures]
+        cells = [f"{mean(each):.2f} ({', '.join(f'{ratio:.2f}' for ratio in each)})" for each in ratios]
+        yield f"| {variant} | {base} | {' | '.join(cells)} |"
+
+
+def _probes(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The probe's accuracy at the best snapshot of each stage, critics of that stage in bold."""
+    names = sorted({each["name"] for run in runs for probed in run["probes"] for each in probed})
+    yield f"| variant | seed | critics | {' | '.join(names)} |"
+    yield "|---" * (3 + len(names)) + "|"
     for run in runs:
-        for stage, (ranking, critics) in enumerate(zip(run["rankings"], run["critics"], strict=True)):
-            if ranking:
-                said = ", ".join(f"{each['name']} {each['mean']:.3f} ({each['std']:.3f})" for each in ranking)
-                yield f"| {run['variant']} | {run['seed']} | {stage} | {said} | {', '.join(critics)} |"
+        for probed, critics in zip(run["probes"], run["critics"], strict=True):
+            accuracy = {each["name"]: f"{each['mean']:.3f}" for each in probed}
+            cells = [f"**{accuracy[name]}**" if name in critics else accuracy[name] for name in names]
+            yield f"| {run['variant']} | {run['seed']} | {len(critics)} | {' | '.join(cells)} |"
 
 
 def _spread(values: Sequence[float]) -> str:
