@@ -16,7 +16,7 @@ from dragoman.expert import Origin
 from dragoman.plugins import Offer
 from dragoman.ports import Port, choose_port
 from dragoman.stores import Location, locate
-from dragoman_registry.digest import digest_of_folder
+from dragoman_registry.digest import digest_of_folder, digest_of_tensors
 from dragoman_registry.parts import Component
 from dragoman_registry.patterns import is_hub_id
 from dragoman_registry.stores import is_path
@@ -37,14 +37,17 @@ def component_of(offer: Offer[Any], part: nn.Module) -> Component:
     if origin is None:
         _check_stateless(name, part)
         return Component(name, plugin)
+    digest = digest_of_folder(origin.folder)
+    # Without a tensor there are no weights that somebody else could have put under another licence.
+    by_card = origin.address == offer.card.repo or digest == digest_of_tensors({})
     return Component(
         name,
         plugin,
         repo=_address(origin),
         revision=origin.revision,
         subfolder=origin.subfolder,
-        licence=offer.card.licence if origin.address == offer.card.repo else "",
-        digest=digest_of_folder(origin.folder),
+        licence=offer.card.licence if by_card else "",
+        digest=digest,
         config=_config_in(origin.folder, type(part)),
     )
 
