@@ -26,7 +26,7 @@ from dragoman_diffusion.sampling import SAMPLERS, denoise
 from dragoman_diffusion.schedule import GRID, Schedule
 from dragoman_diffusion.text import TextCondition, dropped, empty_like, join_conditions
 from dragoman_diffusion.thresholding import dynamic_threshold
-from dragoman_diffusion.unet import ATTENTIONS, UNet, sides_fit
+from dragoman_diffusion.unet import ATTENTIONS, UNet
 
 __all__ = ["KNOBS", "Diffusion"]
 
@@ -52,7 +52,8 @@ class Diffusion(Translator):
 
     With ``low`` it is a super-resolution stage: it also sees a smaller image, enlarged and with noise of a random level
     that it is told (noise-conditioning augmentation), so that it forgives the flaws of the stage before it. The smaller
-    image is made from the target in training, and passed as ``low=`` to :meth:`sample`.
+    image is made from the target in training, so that a stage is trained without the one before it, and passed as
+    ``low=`` to :meth:`sample`. Without one, a stage is shown noise of the highest level in its place.
 
     Args:
         image: channels, height and width of the target.
@@ -63,6 +64,8 @@ class Diffusion(Translator):
         layers: residual blocks of each level.
         attends: which levels attend to the tokens.
         head: channels of an attention head.
+        patch: side of the squares of pixels that the network takes as one position with so many more channels, as in
+            Hoogeboom et al. 2023 (arXiv:2301.11093): cheaper by nearly its square.
         text_width: size of the projected tokens.
         attention: ``"cross"``, or ``"concat"`` to put text keys beside the image's own.
         scaled_skips: whether residual sums are divided by the root of 2.
@@ -84,6 +87,7 @@ class Diffusion(Translator):
         layers: Sequence[int] = (1, 1),
         attends: Sequence[bool] = (False, True),
         head: int = 16,
+        patch: int = 1,
         text_width: int = 64,
         attention: str = "cross",
         scaled_skips: bool = False,
@@ -103,6 +107,7 @@ class Diffusion(Translator):
                 "layers": list(layers),
                 "attends": list(attends),
                 "head": head,
+                "patch": patch,
                 "text_width": text_width,
                 "attention": attention,
                 "scaled_skips": scaled_skips,
@@ -123,6 +128,7 @@ class Diffusion(Translator):
             layers=layers,
             attends=attends,
             head=head,
+            patch=patch,
             attention=attention,
             tokens=text_width,
             vector=text_width + (TIME_FEATURES if low else 0),
@@ -231,7 +237,7 @@ class Diffusion(Translator):
             condition: a batch of conditions.
             generator: source of randomness, read row by row.
             temperature: standard deviation of the noise from which an image begins; below 1 images are blander.
-            low: smaller images ``[B, C, h, w]`` in [0, 1], for a super-resolution stage.
+            low: smaller images ``[B, C, h, w]`` in [0, 1], for a super-resolution stage; without them it sees noise.
             trace: gets the estimate of the images, in [0, 1], at each evaluation.
             **knobs: of :data:`KNOBS`. ``guidance_scale`` is w in ``w f(x, c) + (1 - w) f(x, n)``, 1 for no guidance,
                 where n is ``negative``, one condition for all or one for each, or without it the empty one.
@@ -239,7 +245,7 @@ class Diffusion(Translator):
                 [0, 1] is how much noise the smaller image gets.
 
         Raises:
-            InputError: a knob is unknown or out of range, or a super-resolution stage has no image to begin with.
+            InputError: a knob is unknown or out of range, or the smaller images are of another size.
         """
         noise = randn_rows(length(condition), self.noise_size, generator)
         return self.sample_from(noise, condition, temperature=temperature, low=low, trace=trace, **knobs)
@@ -323,14 +329,14 @@ class Diffusion(Translator):
         return degrade(shrink(clean, self.low), clean.shape[2:], level, noise, self.schedule)
 
     def _given(self, low: Tensor | None, noise: Tensor, augmentation: float) -> Degraded | None:
-        if (low is None) != (self.low is None):
-            raise InputError(
-                "This stage enlarges images: pass low=, or join it to a base in a diffusion-cascade."
-                if low is None
-                else "This diffusion makes images from conditions alone; low= is for super-resolution stages."
-            )
-        if low is None or self.low is None:
+        if self.low is None:
+            if low is not None:
+                raise InputError(
+                    "This diffusion makes images from conditions alone; low= is for super-resolution stages."
+                )
             return None
+        if low is None:
+            low, augmentation = noise.new_full((len(noise), self.config["image"][0], *self.low), 0.5), 1.0
         expected = (len(noise), self.config["image"][0], *self.low)
         if low.shape != expected:
             raise InputError(f"low must be images {list(expected)}, not {list(low.shape)}.")
@@ -375,12 +381,14 @@ def _check_options(config: Mapping[str, Any]) -> None:
     check_choice("prediction", config["prediction"], PREDICTIONS)
     check_range("min_snr", config["min_snr"], 0)
     check_range("dropout", config["dropout"], 0, 0.99)
+    check_range("patch", config["patch"], 1, min(config["image"][1:]), whole=True)
     check_range("crop", config["crop"], 0, min(config["image"][1:]), whole=True)
     if config["crop"] and not config["low"]:
         raise InputError("crop is for super-resolution stages: what an image shows is not what its parts show.")
     for side in (*config["image"][1:], *([config["crop"]] if config["crop"] else [])):
-        if not sides_fit(side, len(config["widths"])):
-            factor = 2 ** (len(config["widths"]) - 1)
+        factor = config["patch"] * 2 ** (len(config["widths"]) - 1)
+        if side % factor:
+            patches = f" on patches of {config['patch']}" if config["patch"] > 1 else ""
             raise InputError(
-                f"A U-Net of {len(config['widths'])} levels needs sides that {factor} divides, not {side}."
+                f"A U-Net of {len(config['widths'])} levels{patches} needs sides that {factor} divides, not {side}."
             )

@@ -11,6 +11,9 @@ from dragoman_cinn.standardizer import Standardizer
 
 __all__ = ["TextCondition", "dropped", "empty_like", "join_conditions"]
 
+#: Parts of a token that are pooled with weights of their own: a noun and its adjectives are several tokens.
+POOLS = 4
+
 
 class TextCondition(nn.Module):
     """Standardises and projects tokens, puts a learned token before them, and pools them by attention.
@@ -31,7 +34,7 @@ class TextCondition(nn.Module):
         self.project = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
         self.start = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.norm = nn.LayerNorm(width)
-        self.score = nn.Linear(width, 1)
+        self.score = nn.Linear(width, POOLS if width % POOLS == 0 else 1)
         self.pooled = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
 
     def initialize(self, condition: Representation) -> None:
@@ -48,8 +51,9 @@ class TextCondition(nn.Module):
         tokens = torch.cat([self.start.expand(len(values), -1, -1), self.project(values)], dim=1)
         mask = torch.nn.functional.pad(mask, (1, 0), value=True)
         tokens = self.norm(tokens)
-        scores = self.score(tokens).squeeze(2).float().masked_fill(~mask, -torch.inf)
-        pooled = torch.einsum("bt,btw->bw", scores.softmax(dim=1).to(tokens), tokens)
+        scores = self.score(tokens).float().masked_fill(~mask.unsqueeze(2), -torch.inf)
+        parts = tokens.unflatten(2, (scores.shape[2], -1))
+        pooled = torch.einsum("bth,bthw->bhw", scores.softmax(dim=1).to(tokens), parts).flatten(1)
         return Tokens(tokens, mask), self.pooled(pooled)
 
     def checked(self, condition: Representation) -> Tokens:

@@ -11,7 +11,7 @@ from dragoman.errors import InputError
 from dragoman.representation import Tokens
 from dragoman_diffusion.library import UNet2DConditionModel
 
-__all__ = ["ATTENTIONS", "UNet", "count_parameters", "sides_fit"]
+__all__ = ["ATTENTIONS", "UNet", "count_parameters"]
 
 #: Cross-attention blocks after the self-attention, or text keys and values beside the image's own.
 ATTENTIONS = ("cross", "concat")
@@ -46,6 +46,7 @@ class UNet(nn.Module):
         layers: residual blocks of each level.
         attends: for each level, whether it attends to the tokens (and to itself).
         head: channels of an attention head.
+        patch: side of the squares of pixels that become one position.
         attention: a key of :data:`ATTENTIONS`.
         tokens: size of a token.
         vector: size of the vector that is added to the time embedding.
@@ -60,6 +61,7 @@ class UNet(nn.Module):
         layers: Sequence[int],
         attends: Sequence[bool],
         head: int,
+        patch: int = 1,
         attention: str,
         tokens: int,
         vector: int,
@@ -67,12 +69,13 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         _check(widths, layers, attends, head)
+        self.patch = patch
         self.concatenates = attention == "concat"
         blocks = _CONCAT if self.concatenates else _CROSS
         scale: dict[str, Any] = {"resnet_out_scale_factor": SKIP_SCALE} if scaled_skips else {}
         self.network = UNet2DConditionModel(
-            in_channels=channels[0],
-            out_channels=channels[1],
+            in_channels=channels[0] * patch**2,
+            out_channels=channels[1] * patch**2,
             block_out_channels=tuple(widths),
             layers_per_block=tuple(layers),
             down_block_types=tuple(blocks.down[attend] for attend in attends),
@@ -90,6 +93,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, tokens: Tokens, vector: Tensor) -> Tensor:
         """Images ``[B, C, H, W]`` at times ``[B]`` in [0, 1] to ``[B, C', H, W]``."""
+        x = nn.functional.pixel_unshuffle(x, self.patch)
         tokens = self._padded(tokens, x.shape[-2] * x.shape[-1])
         predicted: Tensor = self.network(
             x,
@@ -99,7 +103,7 @@ class UNet(nn.Module):
             class_labels=vector,
             return_dict=False,
         )[0]
-        return predicted
+        return nn.functional.pixel_shuffle(predicted, self.patch)
 
     def _padded(self, tokens: Tokens, pixels: int) -> Tokens:
         # Where there are as many tokens as a level has pixels, diffusers takes the mask of the tokens for one of both.
@@ -127,11 +131,6 @@ def _check(widths: Sequence[int], layers: Sequence[int], attends: Sequence[bool]
     odd = [width for width, attend in zip(widths, attends, strict=True) if attend and width % min(head, width)]
     if odd:
         raise InputError(f"head must divide the widths of the levels that attend; {head} does not divide {odd[0]}.")
-
-
-def sides_fit(side: int, levels: int) -> bool:
-    """Whether a side can be halved as often as a U-Net of so many levels does."""
-    return side % (1 << (levels - 1)) == 0
 
 
 def count_parameters(module: nn.Module) -> int:
