@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dragoman.errors import InputError
 from dragoman.expert import Atoms
-from dragoman.fusion import load
+from dragoman.fusion import Fusion, load
 from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation, length, randn_rows
@@ -20,7 +20,7 @@ from dragoman.translator import Translator
 from dragoman_diffusion.diffusion import Diffusion
 from dragoman_diffusion.lowres import shrink
 
-__all__ = ["Cascade"]
+__all__ = ["Cascade", "stages_of"]
 
 
 class Cascade(Translator):
@@ -28,7 +28,7 @@ class Cascade(Translator):
 
     All stages see the same condition. One of them is trained at a time: a package of a cascade is always whole, and
     another stage is added to it, or exchanged in it, by training with ``base=`` its address. The weights of the other
-    stages stay bit for bit what they were.
+    stages stay bit for bit what they were. :func:`dragoman_diffusion.joining.join` takes packages apart and joins them.
 
     Args:
         stages: the configuration of each :class:`~dragoman_diffusion.diffusion.Diffusion`, smallest images first.
@@ -65,7 +65,7 @@ class Cascade(Translator):
         """
         if not base:
             return cls.of([Diffusion.build(source, target, **options)])
-        earlier = list(_stages_of(base))
+        earlier = stages_of(load(base), base)
         place = len(earlier) if stage is None else stage
         if not 0 <= place <= len(earlier):
             raise InputError(f"{base} has {len(earlier)} stages; there is no place {place} for another one.")
@@ -105,7 +105,7 @@ class Cascade(Translator):
 
     def knobs(self) -> tuple[Knob, ...]:
         """Those of the stages; a list says one value for each stage."""
-        return tuple(replace(knob, staged=knob.kind != "text") for knob in self._stages[-1].knobs())
+        return tuple(replace(knob, staged=knob.kind != "text") for knob in self.parts[-1].knobs())
 
     def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
         """Those of the stage that is trained."""
@@ -134,26 +134,27 @@ class Cascade(Translator):
         Raises:
             InputError: a knob is unknown or out of range, or a list has not one value per stage.
         """
-        sizes = [stage.noise_size for stage in self._stages]
+        sizes = [stage.noise_size for stage in self.parts]
         noises = randn_rows(length(condition), sum(sizes), generator).split(sizes, dim=1)
         images: Tensor | None = None
-        for position, (stage, noise) in enumerate(zip(self._stages, noises, strict=True)):
+        for position, (stage, noise) in enumerate(zip(self.parts, noises, strict=True)):
             chosen = {name: self._value(name, value, position) for name, value in knobs.items()}
             images = stage.sample_from(noise, condition, temperature=temperature, low=images, **chosen)
         assert images is not None
         return images
 
     @property
-    def _stages(self) -> list[Diffusion]:
+    def parts(self) -> list[Diffusion]:
+        """The stages, smallest images first."""
         return [stage for stage in self.stages if isinstance(stage, Diffusion)]
 
     @property
     def _trained(self) -> Diffusion:
         position: int = self.config["trained"]
-        return self._stages[position]
+        return self.parts[position]
 
     def _at_its_size(self, target: Tensor) -> Tensor:
-        full, size = self._stages[-1].config["image"], self._trained.config["image"]
+        full, size = self.parts[-1].config["image"], self._trained.config["image"]
         if list(target.shape[1:]) != full:
             raise InputError(f"The target must be images [B, {', '.join(map(str, full))}], not {list(target.shape)}.")
         return target if size == full else shrink(target, size[1:])
@@ -162,9 +163,23 @@ class Cascade(Translator):
         # A representation is a list of texts or a named tuple; knobs per stage are neither.
         if not isinstance(value, list) and type(value) is not tuple:
             return value
-        if len(value) != len(self.stages):
-            raise InputError(f"{name} must be one value or {len(self.stages)}, one for each stage, not {len(value)}.")
+        if len(value) != len(self.parts):
+            raise InputError(f"{name} must be one value or {len(self.parts)}, one for each stage, not {len(value)}.")
         return value[position]
+
+
+def stages_of(fusion: Fusion, address: str) -> list[Diffusion]:
+    """The stages of a fusion's translator; a diffusion is one stage.
+
+    Raises:
+        InputError: the translator makes no images by diffusion; the sentence names the address.
+    """
+    translator = fusion.translator
+    if isinstance(translator, Cascade):
+        return translator.parts
+    if not isinstance(translator, Diffusion):
+        raise InputError(f"{address} makes no images by diffusion, so it has no stages.")
+    return [translator]
 
 
 def _check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
@@ -179,15 +194,6 @@ def _check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
                 f"Stage {number - 1} makes images {given} of conditions of size {before['features']}, but stage "
                 f"{number} enlarges images {taken} with conditions of size {after['features']}."
             )
-
-
-def _stages_of(address: str) -> Sequence[Diffusion]:
-    translator = load(address).translator
-    if isinstance(translator, Cascade):
-        return translator._stages
-    if not isinstance(translator, Diffusion):
-        raise InputError(f"{address} makes no images by diffusion, so there is nothing to enlarge.")
-    return [translator]
 
 
 def _port_of(target: Port, stage: Diffusion) -> Port:

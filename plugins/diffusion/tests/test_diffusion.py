@@ -33,7 +33,9 @@ def test_the_cards_lead_to_the_classes():
     assert zoo().translators["diffusion-cascade"].load() is Cascade
 
 
-@pytest.mark.parametrize("options", [{}, {"attention": "concat"}, {"low": [4, 4]}, {"low": [4, 4], "crop": 4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"attention": "concat"}, {"patch": 2}, {"low": [4, 4]}, {"low": [4, 4], "crop": 4}]
+)
 def test_losses_are_per_sample_and_reach_the_weights(options, make_diffusion, texts, generator):
     translator = make_diffusion(**options)
     target = torch.rand(6, 1, 8, 8, generator=generator)
@@ -166,6 +168,23 @@ def test_the_level_of_augmentation_reaches_the_network(make_diffusion, texts, ge
     assert (told[0] - told[1]).abs().max() > 1e-4
 
 
+def test_a_stage_without_a_smaller_image_sees_noise_of_the_highest_level(make_diffusion, texts):
+    stage, dark, bright = make_diffusion(low=[4, 4]), torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+    alone = drawn(stage, texts(2), augmentation=0.0)
+    assert not torch.allclose(drawn(stage, texts(2), low=dark, augmentation=0.0), alone)
+    for low in (dark, bright):  # at that level nothing is left of an image
+        torch.testing.assert_close(drawn(stage, texts(2), low=low, augmentation=1.0), alone, atol=1e-3, rtol=0)
+
+
+def test_patches_are_put_back_where_they_were(make_diffusion):
+    """A network that copies its input has to give each pixel back at its place."""
+    network = make_diffusion(patch=2).network
+    network.network.forward = lambda x, *_, **__: (x,)
+    x = torch.rand(2, 1, 8, 8)
+    tokens = Tokens(torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.bool))
+    assert torch.equal(network(x, torch.zeros(2), tokens, torch.zeros(2, 8)), x)
+
+
 def test_a_cascade_samples_through_its_stages_and_trains_one(make_diffusion, texts, generator):
     base, stage = make_diffusion(), make_diffusion(side=16, low=[8, 8], crop=8)
     cascade = Cascade.of([base, stage])
@@ -228,6 +247,8 @@ def test_what_a_user_can_get_wrong(make_diffusion, texts, generator):
         ({"widths": [8, 16, 32]}, "one thing each per level"),
         ({"crop": 4}, "crop is for super-resolution"),
         ({"head": 5}, "head must divide"),
+        ({"patch": 0}, "patch must be"),
+        ({"patch": 8}, "U-Net of 2 levels on patches of 8 needs sides that 16 divides, not 8"),
     ]:
         with pytest.raises(InputError, match=message):
             Diffusion.build(TOKENS, image, **options)
@@ -253,8 +274,6 @@ def test_what_a_user_can_get_wrong(make_diffusion, texts, generator):
     ]:
         with pytest.raises(InputError, match=message):
             translator.sample(texts(2), generator=generator, **knobs)
-    with pytest.raises(InputError, match="pass low="):
-        stage.sample(texts(2), generator=generator)
     with pytest.raises(InputError, match=r"low must be images \[2, 1, 8, 8\]"):
         stage.sample(texts(2), generator=generator, low=torch.zeros(2, 1, 4, 4))
     with pytest.raises(InputError, match="without dropout"):
