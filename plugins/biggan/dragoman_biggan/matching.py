@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,21 +28,24 @@ class EnergyMatching(Method):
 
     Args:
         generator: a trained generator.
-        eye: a vision expert, by whose features images are compared, beside the pixels at half the resolution.
-        ports: where its features are; a map is averaged to 2 x 2.
+        eyes: vision experts, by whose features images are compared, beside the pixels at half the resolution; and the
+            port of each. A map is averaged to 2 x 2.
         learning_rate: peak learning rate.
 
     Raises:
-        PortError: the expert has no such port.
+        PortError: an expert has no such port.
     """
 
-    def __init__(self, generator: Generator, eye: Expert, ports: Sequence[str], *, learning_rate: float = 3e-4) -> None:
+    def __init__(
+        self, generator: Generator, eyes: Mapping[str, tuple[Expert, str]], *, learning_rate: float = 3e-4
+    ) -> None:
         super().__init__()
-        for port in ports:
-            eye.port(port)
+        for expert, port in eyes.values():
+            expert.port(port)
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator = generator
-        self.eye, self.ports, self.learning_rate = eye, list(ports), learning_rate
+        self.experts = nn.ModuleList(expert for expert, _ in eyes.values())  # so that they move with the method
+        self.eyes, self.learning_rate = dict(eyes), learning_rate
 
     def phases(self) -> Sequence[Phase]:
         """One, with clipped gradients: a batch of few images of a class says little about its distribution."""
@@ -54,7 +57,7 @@ class EnergyMatching(Method):
         return self.generator
 
     def forward(self, phase: str, batch: Batch, generator: torch.Generator) -> Losses:
-        """``pixels``, and a loss for each port, by its name."""
+        """``pixels``, and a loss for each eye, by its name."""
         image, label = batch["image"], batch["label"]
         assert isinstance(image, Tensor)
         assert isinstance(label, Tensor)
@@ -68,9 +71,10 @@ class EnergyMatching(Method):
     def _look(self, images: Tensor) -> dict[str, Tensor]:
         """Features ``[B, D]`` by name."""
         seen = {"pixels": nn.functional.avg_pool2d(images, 2)}
-        for port, features in self.eye.encode_many(images, self.ports).items():
+        for name, (expert, port) in self.eyes.items():
+            features = expert.encode(images, port)
             assert isinstance(features, Tensor)
-            seen[port] = nn.functional.adaptive_avg_pool2d(features, 2) if features.ndim == 4 else features
+            seen[name] = nn.functional.adaptive_avg_pool2d(features, 2) if features.ndim == 4 else features
         return {name: features.flatten(1).float() for name, features in seen.items()}
 
 

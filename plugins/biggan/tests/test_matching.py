@@ -49,7 +49,7 @@ class TwoRanges:
 def make(**options):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return EnergyMatching(Generator(CONFIG), Eye({}), ["brightness", "map"], **options)
+        return EnergyMatching(Generator(CONFIG), {name: (Eye({}), name) for name in ("brightness", "map")}, **options)
 
 
 def distance(made, real):
@@ -87,7 +87,7 @@ def test_a_class_with_one_image_says_nothing():
 
 def test_an_unknown_port_is_refused():
     with pytest.raises(PortError, match="elsewhere"):
-        EnergyMatching(Generator(CONFIG), Eye({}), ["elsewhere"])
+        EnergyMatching(Generator(CONFIG), {"eye": (Eye({}), "elsewhere")})
 
 
 def test_training_gives_each_class_the_place_and_variety_of_real_images(tmp_path):

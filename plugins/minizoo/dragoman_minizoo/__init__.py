@@ -46,7 +46,10 @@ CAPTIONER = ExpertCard(
     name="captioner-fashion",
     target="dragoman_minizoo.captioner:Captioner",
     summary="Says what a garment is, how bright, how wide and how patterned",
-    ports=(Port("caption", "text", gives=True),),
+    ports=(
+        Port("caption", "text", gives=True),
+        Port("features", "vector", (96,), gives=True),
+    ),
     reads=("image",),
     repo="minizoo/captioner-fashion",
     licence="apache-2.0",

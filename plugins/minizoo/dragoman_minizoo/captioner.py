@@ -12,6 +12,7 @@ from torch import Tensor
 from dragoman.errors import PortError
 from dragoman.expert import Expert
 from dragoman.ports import Port
+from dragoman.representation import Representation
 from dragoman_minizoo.attributes import ATTRIBUTES, clear, levels, measure
 from dragoman_minizoo.checkpoint import load_into, read_config, write
 from dragoman_minizoo.networks import build_network
@@ -61,8 +62,12 @@ class Captioner(Expert):
 
     @classmethod
     def describe(cls, config: Mapping[str, Any]) -> dict[str, Port]:
-        """The port ``caption``."""
-        return {"caption": Port("caption", "text", gives=True, summary="a sentence about each image")}
+        """``caption``, and the classifier's pooled ``features``."""
+        ports = (
+            Port("caption", "text", gives=True, summary="a sentence about each image"),
+            Port("features", "vector", (config["widths"][-1],), gives=True, summary="pooled features"),
+        )
+        return {port.name: port for port in ports}
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -99,13 +104,16 @@ class Captioner(Expert):
         *,
         generator: torch.Generator | None = None,
         words: Vocabulary = TRAINING,
-    ) -> list[str]:
+    ) -> Representation:
         """Images to captions, ``""`` where the class is in doubt; the generator draws wording and what is mentioned.
 
+        At ``features``, to the classifier's pooled features, float ``[B, D]``.
+
         Raises:
-            PortError: the port is not ``caption``, or no generator was given.
+            PortError: there is no such port, or no generator was given for captions.
         """
-        self.port(port)
+        if self.port(port).name == "features":
+            return self.network.features(inputs.to(self.boundaries)).float()
         if generator is None:
             raise PortError("Captions are drawn: give the captioner a generator.")
         looks = zip(*(column.tolist() for column in self.look(inputs)), strict=True)

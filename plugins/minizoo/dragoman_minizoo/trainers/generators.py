@@ -43,8 +43,9 @@ def match(recipe: Recipe, out: Path, resume: bool) -> None:
     assert isinstance(expert, BigGAN)
     assert isinstance(expert.network, Generator)
     network = expert.network.requires_grad_(True).train()
-    eye = EndpointSpec.parse(recipe["eye"])
-    method = EnergyMatching(network, load_expert(eye.expert, eye.address), **recipe["method"])
+    specs = {text: EndpointSpec.parse(text) for text in recipe["eyes"]}
+    eyes = {text: (load_expert(spec.expert, spec.address), spec.port) for text, spec in specs.items()}
+    method = EnergyMatching(network, eyes, **recipe["method"])
     _follow(recipe, method, network.config, out, resume)
 
 
