@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.operators import mend_torchvision
+from dragoman_codec.architectures import network_of
 from dragoman_codec.expert import Codec
-from dragoman_codec.hyperprior import network_of
-from dragoman_codec.train import FILM, HIGH, LOW, family_of
+from dragoman_codec.train import HIGH, LOW, family_of, film_of
 from dragoman_codec.training import RateDistortion
 from dragoman_yoto.method import LossConditional
 
 PUBLISHED = {"architecture": "scale-hyperprior", "N": 128, "M": 192}
-MINI = {"architecture": "scale-hyperprior", "N": 32, "M": 48}
+MINI = {"architecture": "lapped-hyperprior", "N": 64, "M": 96}
 
 
 def picture(height: int = 512, width: int = 768) -> Tensor:
@@ -107,11 +107,12 @@ def alternated(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, li
 
 def film_cost(rounds: int) -> dict[str, float]:
     """CPU seconds of a training step of the mini codec with and without modulations, and their ratio."""
-    images = {"image": picture(64, 512).float().view(3, 64, 8, 64).permute(2, 0, 1, 3).contiguous() / 255}
+    images = {"image": picture(128, 512).float().view(3, 128, 4, 128).permute(2, 0, 1, 3).contiguous() / 255}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         plain = RateDistortion(network_of(MINI), weight=0.01)
-        modulated = LossConditional(RateDistortion(network_of(MINI)), family_of(LOW, HIGH), **FILM)
+        network = network_of(MINI)
+        modulated = LossConditional(RateDistortion(network), family_of(LOW, HIGH), **film_of(network))
     works = {name: step_of(method, images) for name, method in (("without", plain), ("with", modulated))}
     times = alternated(works, rounds)
     ratio = median(one / other for one, other in zip(times["with"], times["without"], strict=True))

@@ -9,17 +9,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dragoman_codec.bound import LowerBound
+from dragoman_codec.bound import lower_bound
 
-__all__ = ["LEAST_LIKELIHOOD", "EntropyBottleneck"]
+__all__ = ["EntropyBottleneck"]
 
-LEAST_LIKELIHOOD = 1e-9
 _WIDTHS = (1, 3, 3, 3, 3, 1)
-_INITIAL_SCALE = 10.0
+#: Values spread so much at first, about.
+_INITIAL_SCALE = 2.0
 #: Integers that are searched for mass, on both sides of the median.
 _REACH = 512
 _TAIL = 1e-7
+#: Of the logits over a unit interval: where they do not rise, a mass is 0, and has no logarithm.
+_LEAST_STEP = 1e-12
 _PRECISION = 16
+#: Of CompressAI, for a buffer that nothing here reads.
+_THEIR_TAIL = 1e-9
 
 
 class EntropyBottleneck(nn.Module):
@@ -48,11 +52,10 @@ class EntropyBottleneck(nn.Module):
             if layer < len(_WIDTHS) - 2:
                 self.register_parameter(f"_factor{layer}", nn.Parameter(torch.zeros(channels, outside, 1)))
         self.quantiles = nn.Parameter(torch.tensor([-_INITIAL_SCALE, 0.0, _INITIAL_SCALE]).repeat(channels, 1, 1))
-        logit = math.log(2 / LEAST_LIKELIHOOD - 1)
+        logit = math.log(2 / _THEIR_TAIL - 1)
         self.register_buffer("target", torch.tensor([-logit, 0.0, logit]))
         for name in ("_offset", "_quantized_cdf", "_cdf_length"):
             self.register_buffer(name, torch.empty(0, dtype=torch.int32))
-        self.likelihood_lower_bound = LowerBound(LEAST_LIKELIHOOD)
 
     @property
     def medians(self) -> Tensor:
@@ -60,11 +63,10 @@ class EntropyBottleneck(nn.Module):
         return self.quantiles[:, 0, 1].detach()
 
     def forward(self, values: Tensor) -> Tensor:
-        """Mass of the unit interval around each value, ``[B, C, H, W]``."""
-        rows = values.transpose(0, 1).flatten(2)  # [C, B, H*W]
-        mass = self._mass(rows.flatten(1).unsqueeze(1)).view(rows.shape)
-        bounded: Tensor = self.likelihood_lower_bound(mass)
-        return bounded.view(values.transpose(0, 1).shape).transpose(0, 1)
+        """Bits of each value, ``[B, C, H, W]``: minus log2 of the mass of the unit interval around it, at most 16."""
+        rows = values.transpose(0, 1)
+        logarithm = self._log_mass(rows.flatten(1).unsqueeze(1)).view(rows.shape)
+        return -lower_bound(logarithm / math.log(2), -_PRECISION).transpose(0, 1)
 
     def round(self, values: Tensor) -> Tensor:
         """The nearest points of the channels' grids."""
@@ -79,7 +81,7 @@ class EntropyBottleneck(nn.Module):
         """
         grid = torch.arange(-_REACH, _REACH + 1, dtype=torch.float64, device=self.quantiles.device)
         points = grid.view(1, 1, -1) + self.medians.double().view(-1, 1, 1)
-        mass = self._mass(points)[:, 0].clamp(min=0).cpu()
+        mass = self._log_mass(points)[:, 0].exp().cpu()
         tables = [_table(row) for row in mass]
         longest = max(len(cdf) for _, cdf in tables)
         padded = torch.zeros(len(tables), longest, dtype=torch.int32)
@@ -97,11 +99,11 @@ class EntropyBottleneck(nn.Module):
         rows = [cdf[: length - 1].diff() for cdf, length in zip(cdfs, lengths, strict=True)]
         return list(zip(self._offset.tolist(), rows, strict=True))
 
-    def _mass(self, points: Tensor) -> Tensor:
+    def _log_mass(self, points: Tensor) -> Tensor:
         lower, upper = self._logits(points - 0.5), self._logits(points + 0.5)
-        # Differences of sigmoids are exact in the left tail only.
-        sign = -(lower + upper).sign().detach()
-        return ((sign * upper).sigmoid() - (sign * lower).sigmoid()).abs()
+        # s(u) - s(l) = s(u) s(-l) (1 - exp(l - u)) keeps its digits, and its gradient, in both tails.
+        apart = (lower - upper).clamp(max=-_LEAST_STEP)
+        return functional.logsigmoid(upper) + functional.logsigmoid(-lower) + torch.log(-torch.expm1(apart))
 
     def _logits(self, points: Tensor) -> Tensor:
         """Of the cumulative distribution at ``[C, 1, N]``."""

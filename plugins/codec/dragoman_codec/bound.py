@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LowerBound"]
+__all__ = ["LowerBound", "lower_bound"]
 
 
 class _Bounded(torch.autograd.Function):
@@ -23,8 +23,14 @@ class _Bounded(torch.autograd.Function):
         return gradients[0] * ((values >= bound) | (gradients[0] < 0)), None
 
 
+def lower_bound(values: Tensor, bound: float | Tensor) -> Tensor:
+    """``max(values, bound)``, with gradients where they lead away from the bound."""
+    bounded: Tensor = _Bounded.apply(values, torch.as_tensor(bound).to(values))  # type: ignore[no-untyped-call]
+    return bounded
+
+
 class LowerBound(nn.Module):
-    """``max(values, bound)``.
+    """:func:`lower_bound` with a bound that checkpoints hold.
 
     Args:
         bound: the bound, a buffer of the same name.
@@ -38,5 +44,4 @@ class LowerBound(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Values of any shape."""
-        bounded: Tensor = _Bounded.apply(values, self.bound.to(values))  # type: ignore[no-untyped-call]
-        return bounded
+        return lower_bound(values, self.bound)

@@ -22,7 +22,11 @@ __all__ = ["FILM", "load_network", "read_checkpoint", "save_checkpoint"]
 FILM = "film."
 _LISTED = re.compile(r"entropy_bottleneck\._?(matri|bias|factor)(?:ces|es|s)\.(\d)$")
 #: Names under which CompressAI keeps numbers that are the same in all of its models.
-_CONSTANTS = ("gaussian_conditional.scale_bound",)
+_CONSTANTS = (
+    "gaussian_conditional.scale_bound",
+    "gaussian_conditional.likelihood_lower_bound.",
+    "entropy_bottleneck.likelihood_lower_bound.",
+)
 _TABLES = ("_offset", "_quantized_cdf", "_cdf_length")
 
 
@@ -104,7 +108,7 @@ def _check_tables(network: Hyperprior) -> None:
     """Refuse tables that nothing can be coded with: whoever wrote them decides what a decoder does."""
     bottleneck = network.entropy_bottleneck
     cdf, lengths = bottleneck._quantized_cdf, bottleneck._cdf_length
-    sound = cdf.ndim == 2 and len(cdf) == len(lengths) == len(bottleneck._offset) == network.N
+    sound = cdf.ndim == 2 and len(cdf) == len(lengths) == len(bottleneck._offset) == network.S
     sound = sound and bool(((lengths >= 3) & (lengths <= cdf.shape[1])).all())
     if not sound or any(not bool((row > 0).all()) for _, row in bottleneck.tables()):
         raise PackageError("The checkpoint's tables of the entropy bottleneck are damaged.")

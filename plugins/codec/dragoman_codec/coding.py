@@ -12,13 +12,11 @@ from torch import Tensor
 from dragoman.errors import InputError
 from dragoman_codec.gaussian import scale_of_level
 
-__all__ = ["LEAST_MASS", "decode_latents", "decode_side", "encode_symbols", "range_decoder"]
+__all__ = ["decode_latents", "decode_side", "encode_symbols", "range_decoder"]
 
 # The compiled module holds its submodules as attributes only.
 model, queue = constriction.stream.model, constriction.stream.queue
 _WORD = 4
-#: What constriction's quantised Gaussian gives every symbol, whatever the Gaussian says: one part in 2^24.
-LEAST_MASS = 2.0**-24
 Tables = list[tuple[int, Tensor]]
 
 

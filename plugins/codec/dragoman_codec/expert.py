@@ -17,9 +17,10 @@ from dragoman.knobs import Knob
 from dragoman.pixels import check_images, match_channels
 from dragoman.ports import Port
 from dragoman.representation import Representation
+from dragoman_codec.architectures import network_of
 from dragoman_codec.checkpoint import FILM, load_network, read_checkpoint, save_checkpoint
 from dragoman_codec.fixed import FixedCodec
-from dragoman_codec.hyperprior import Hyperprior, network_of
+from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.knob import FIXED, knobs_of, position_of, values_at
 from dragoman_codec.stream import Header
 from dragoman_yoto.conditioned import Conditioned

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from dragoman.errors import InputError
 from dragoman.pixels import LUMA
-from dragoman_codec.coding import LEAST_MASS, decode_latents, decode_side, encode_symbols, range_decoder
-from dragoman_codec.gaussian import LARGEST_LEVEL, scale_of_level
+from dragoman_codec.coding import decode_latents, decode_side, encode_symbols, range_decoder
+from dragoman_codec.gaussian import LARGEST_LEVEL
 from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.pictures import LARGEST_SIDE, MOST_PIXELS
 from dragoman_codec.stream import Header
@@ -81,7 +81,7 @@ class FixedCodec:
         """
         height, width = (-(-side // self.network.stride) for side in (header.height, header.width))
         decoder = range_decoder(payload)
-        side = decode_side(decoder, self.tables, (self.network.N, height, width))
+        side = decode_side(decoder, self.tables, (self.network.S, height, width))
         means, levels = self._prior(side)
         if _check_of(levels) != header.scales:
             raise InputError("The stream cannot be decoded here: this machine computes other scales than its encoder.")
@@ -98,19 +98,12 @@ class FixedCodec:
 
     @torch.no_grad()
     def estimated_bits(self, image: Tensor) -> float:
-        """Ideal length of the code, by the distributions that it is coded with.
-
-        They are the network's, but for latents many deviations from their mean: the network counts no likelihood below
-        1e-9, while the range coder gives every symbol at least 2^-24.
-        """
+        """The rate by the network's own likelihoods, as training counts it."""
         symbols = self._analyse(_padded(_checked(image)))
-        scales = scale_of_level(symbols.levels)
-        mass = self.exact.gaussian_conditional(symbols.latents.double(), scales) + LEAST_MASS
-        bits = -float(mass.log2().sum())
-        for values, (first, frequencies) in zip(symbols.side, self.tables, strict=True):
-            shares = frequencies.double() / frequencies.sum()
-            bits -= float(shares[(values - first).long()].log2().sum())
-        return bits
+        side = symbols.side.double() + self._medians()
+        _, scales = self.exact.prior(side.unsqueeze(0))
+        latents = self.exact.gaussian_conditional(symbols.latents.double(), scales[0])
+        return float(latents.sum() + self.exact.entropy_bottleneck(side.unsqueeze(0)).sum())
 
     def latents(self, images: Tensor) -> Tensor:
         """Images ``[B, 3, H, W]`` to rounded latents; gradients do not pass."""

@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dragoman_codec.bottleneck import LEAST_LIKELIHOOD
-from dragoman_codec.bound import LowerBound
+from dragoman_codec.bound import LowerBound, lower_bound
 
-__all__ = ["LARGEST_LEVEL", "GaussianConditional", "scale_of_level"]
+__all__ = ["LARGEST_LEVEL", "LEAST_SCALE", "MOST_BITS", "GaussianConditional", "scale_of_level"]
+
+#: What the range coder needs for the least likely symbol: its Gaussians give 2^-24 to each.
+MOST_BITS = 24.0
 
 #: Scales below are as good as this one, and above there are none to speak of.
 LEAST_SCALE, LARGEST_SCALE = 0.11, 256.0
@@ -34,20 +36,23 @@ class GaussianConditional(nn.Module):
         self.register_buffer("scale_table", table)
         for name in ("_offset", "_quantized_cdf", "_cdf_length"):
             self.register_buffer(name, torch.empty(0, dtype=torch.int32))
-        self.likelihood_lower_bound = LowerBound(LEAST_LIKELIHOOD)
         self.lower_bound_scale = LowerBound(LEAST_SCALE)
 
     def forward(self, residuals: Tensor, scales: Tensor) -> Tensor:
-        """Mass of the unit interval around each residual.
+        """Bits of each residual: minus log2 of the mass of the unit interval around it, at most 24.
+
+        They are computed from logarithms. The mass itself vanishes at some ten deviations, and its gradient with it: a
+        latent that is farther out would cost all bits there are, and never learn better.
 
         Args:
             residuals: latents less their means.
             scales: standard deviations, of the same shape.
         """
+        residuals, scales = (_at_least_float32(values) for values in (residuals, scales))
         scales, distance = self.lower_bound_scale(scales), residuals.abs()
-        mass = _normal_cdf((0.5 - distance) / scales) - _normal_cdf((-0.5 - distance) / scales)
-        bounded: Tensor = self.likelihood_lower_bound(mass)
-        return bounded
+        upper, lower = (torch.special.log_ndtr((edge - distance) / scales) for edge in (0.5, -0.5))
+        logarithm = upper + torch.log(-torch.expm1(lower - upper))
+        return -lower_bound(logarithm / math.log(2), -MOST_BITS)
 
     @staticmethod
     def levels(scales: Tensor) -> Tensor:
@@ -62,6 +67,5 @@ def scale_of_level(levels: Tensor) -> Tensor:
     return torch.tensor(table, dtype=torch.float64)[levels.cpu()]
 
 
-def _normal_cdf(values: Tensor) -> Tensor:
-    # erfc keeps the tails that erf rounds away.
-    return 0.5 * torch.erfc(-values / math.sqrt(2))
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -38,14 +38,15 @@ class GDN(nn.Module):
     Args:
         channels: of the maps.
         inverse: multiply, as decoders do.
+        gamma: what a channel begins to be divided by itself with.
     """
 
-    def __init__(self, channels: int, *, inverse: bool = False) -> None:
+    def __init__(self, channels: int, *, inverse: bool = False, gamma: float = 0.1) -> None:
         super().__init__()
         self.inverse = inverse
         self.beta_reparam, self.gamma_reparam = _NonNegative(_LEAST_BETA), _NonNegative()
         self.beta = nn.Parameter(self.beta_reparam.inverse(torch.ones(channels)))
-        self.gamma = nn.Parameter(self.gamma_reparam.inverse(0.1 * torch.eye(channels)))
+        self.gamma = nn.Parameter(self.gamma_reparam.inverse(gamma * torch.eye(channels)))
 
     def forward(self, maps: Tensor) -> Tensor:
         """``[B, C, H, W]``."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dragoman.errors import PackageError
 from dragoman_codec.bottleneck import EntropyBottleneck
 from dragoman_codec.gaussian import GaussianConditional
 from dragoman_codec.gdn import GDN
 
-__all__ = ["ARCHITECTURES", "Hyperprior", "MeanScaleHyperprior", "Reconstruction", "ScaleHyperprior", "network_of"]
+__all__ = ["Hyperprior", "MeanScaleHyperprior", "Reconstruction", "ScaleHyperprior", "down", "up"]
 
 
 #: Standard deviation of the first latents, about.
 _SPREAD = 8.0
+#: Least mean magnitude of a latent that is worth a scale of its own.
+_FAINT = 0.2
 
 
 class Reconstruction(NamedTuple):
@@ -24,8 +25,8 @@ class Reconstruction(NamedTuple):
 
     Attributes:
         images: ``[B, 3, H, W]``, not clipped.
-        y: likelihoods of the latents.
-        z: likelihoods of the side information.
+        y: bits of the latents, ``[B, M, H/16, W/16]``.
+        z: bits of the side information.
     """
 
     images: Tensor
@@ -34,7 +35,7 @@ class Reconstruction(NamedTuple):
 
     def bits(self) -> Tensor:
         """Ideal length of each sample's code, ``[B]``."""
-        return -sum(part.log2().flatten(1).sum(dim=1) for part in (self.y, self.z))  # type: ignore[return-value]
+        return self.y.flatten(1).sum(dim=1) + self.z.flatten(1).sum(dim=1)
 
 
 class Hyperprior(nn.Module):
@@ -47,15 +48,15 @@ class Hyperprior(nn.Module):
 
     #: Sides of images are multiples of it.
     stride: ClassVar[int] = 64
+    #: The layer that makes pixels.
+    last: ClassVar[str] = "g_s.6"
 
     def __init__(self, N: int, M: int) -> None:
         super().__init__()
-        self.N, self.M = N, M
-        self.entropy_bottleneck = EntropyBottleneck(N)
+        self.N, self.M, self.S = N, M, self.side_channels(N)
+        self.entropy_bottleneck = EntropyBottleneck(self.S)
         self.gaussian_conditional = GaussianConditional()
-        self.g_a = nn.Sequential(_down(3, N), GDN(N), _down(N, N), GDN(N), _down(N, N), GDN(N), _down(N, M))
-        inverse = [GDN(N, inverse=True) for _ in range(3)]
-        self.g_s = nn.Sequential(_up(M, N), inverse[0], _up(N, N), inverse[1], _up(N, N), inverse[2], _up(N, 3))
+        self.g_a, self.g_s = self.transforms(N, M)
         self.h_a, self.h_s = self.hyper(N, M)
         for part in (self.g_a, self.g_s, self.h_a, self.h_s):
             _keep_variance(part)
@@ -63,12 +64,22 @@ class Hyperprior(nn.Module):
             _last(self.g_a).weight.mul_(_SPREAD)
             _first(self.g_s).weight.div_(_SPREAD)
 
+    def transforms(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """Analysis and synthesis of images."""
+        analysis = nn.Sequential(down(3, N), GDN(N), down(N, N), GDN(N), down(N, N), GDN(N), down(N, M))
+        inverse = [GDN(N, inverse=True) for _ in range(3)]
+        return analysis, nn.Sequential(up(M, N), inverse[0], up(N, N), inverse[1], up(N, N), inverse[2], up(N, 3))
+
     def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
         """Analysis and synthesis of the side information."""
         raise NotImplementedError
 
+    def side_channels(self, N: int) -> int:
+        """Channels of the side information."""
+        return N
+
     def side(self, y: Tensor) -> Tensor:
-        """Latents ``[B, M, h, w]`` to side information ``[B, N, h/4, w/4]``, not rounded."""
+        """Latents ``[B, M, h, w]`` to side information ``[B, S, h/4, w/4]``, not rounded."""
         raise NotImplementedError
 
     def prior(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,8 +99,23 @@ class Hyperprior(nn.Module):
         means, scales = self.prior(z)
         residuals = y - means
         coded = residuals.round() if generator is None else residuals + _noise(y, generator)
-        likelihoods = self.gaussian_conditional(coded, scales)
-        return Reconstruction(self.g_s(coded + means), likelihoods, self.entropy_bottleneck(z))
+        bits = self.gaussian_conditional(coded, scales)
+        return Reconstruction(self.g_s(coded + means), bits, self.entropy_bottleneck(z))
+
+    @torch.no_grad()
+    def start(self, images: Tensor) -> None:
+        """Begin training with scales that suit the latents of some images, so that no latent is an outlier.
+
+        Args:
+            images: ``[B, 3, H, W]`` in [0, 1].
+        """
+        last = _last_convolution(self.h_s)
+        assert last.bias is not None
+        last.bias[: self.M] = self._unscaled(self.g_a(images).abs().mean(dim=(0, 2, 3)) + _FAINT)
+
+    def _unscaled(self, scales: Tensor) -> Tensor:
+        """What the synthesis of the side information has to say for these scales."""
+        return scales
 
 
 class ScaleHyperprior(Hyperprior):
@@ -97,8 +123,8 @@ class ScaleHyperprior(Hyperprior):
 
     def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
         """Scales come out positive."""
-        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), nn.ReLU(), _down(N, N), nn.ReLU(), _down(N, N))
-        synthesis = (_up(N, N), nn.ReLU(), _up(N, N), nn.ReLU(), nn.Conv2d(N, M, 3, padding=1), nn.ReLU())
+        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), nn.ReLU(), down(N, N), nn.ReLU(), down(N, N))
+        synthesis = (up(N, N), nn.ReLU(), up(N, N), nn.ReLU(), nn.Conv2d(N, M, 3, padding=1), nn.ReLU())
         return analysis, nn.Sequential(*synthesis)
 
     def side(self, y: Tensor) -> Tensor:
@@ -118,9 +144,9 @@ class MeanScaleHyperprior(Hyperprior):
     def hyper(self, N: int, M: int) -> tuple[nn.Sequential, nn.Sequential]:
         """Scales and means come out one after the other."""
         leaky, wide = nn.LeakyReLU, M * 3 // 2
-        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), leaky(), _down(N, N), leaky(), _down(N, N))
+        analysis = nn.Sequential(nn.Conv2d(M, N, 3, padding=1), leaky(), down(N, N), leaky(), down(N, N))
         last = nn.Conv2d(wide, 2 * M, 3, padding=1)
-        return analysis, nn.Sequential(_up(N, M), leaky(), _up(M, wide), leaky(), last)
+        return analysis, nn.Sequential(up(N, M), leaky(), up(M, wide), leaky(), last)
 
     def side(self, y: Tensor) -> Tensor:
         """Of the latents as they are."""
@@ -131,28 +157,6 @@ class MeanScaleHyperprior(Hyperprior):
         """Both learned."""
         scales, means = self.h_s(z).chunk(2, dim=1)
         return means, scales
-
-
-ARCHITECTURES: dict[str, type[Hyperprior]] = {
-    "scale-hyperprior": ScaleHyperprior,
-    "mean-scale-hyperprior": MeanScaleHyperprior,
-}
-
-
-def network_of(config: dict[str, Any]) -> Hyperprior:
-    """A fresh network by its ``config.json``: ``architecture``, ``N`` and ``M``.
-
-    Raises:
-        PackageError: the architecture is unknown, or a size is no whole number in [1, 1024].
-    """
-    name, sizes = config.get("architecture"), (config.get("N"), config.get("M"))
-    if name not in ARCHITECTURES:
-        raise PackageError(f"The codec's architecture is {name!r}; known are {', '.join(ARCHITECTURES)}.")
-    if any(type(size) is not int or not 1 <= size <= 1024 for size in sizes):
-        raise PackageError(
-            f"The codec's sizes N and M are {sizes[0]!r} and {sizes[1]!r}, not whole numbers up to 1024."
-        )
-    return ARCHITECTURES[name](config["N"], config["M"])
 
 
 def _keep_variance(part: nn.Sequential) -> None:
@@ -179,11 +183,17 @@ def _last(part: nn.Sequential) -> nn.Conv2d:
     return layer
 
 
-def _down(inside: int, outside: int) -> nn.Conv2d:
+def _last_convolution(part: nn.Sequential) -> nn.Conv2d:
+    return [layer for layer in part if isinstance(layer, nn.Conv2d)][-1]
+
+
+def down(inside: int, outside: int) -> nn.Conv2d:
+    """Half the sides."""
     return nn.Conv2d(inside, outside, 5, stride=2, padding=2)
 
 
-def _up(inside: int, outside: int) -> nn.ConvTranspose2d:
+def up(inside: int, outside: int) -> nn.ConvTranspose2d:
+    """Twice the sides."""
     return nn.ConvTranspose2d(inside, outside, 5, stride=2, padding=2, output_padding=1)
 
 

@@ -25,7 +25,7 @@ from dragoman_codec.train import HIGH, LOW, Plan, train_codec
 __all__ = ["Run", "lagrangian", "runs_of"]
 
 #: Steps with modulations take so much longer than those without (benchmark ``codec``).
-FILM_COST = 1.27
+FILM_COST = 1.2
 COUNT = len(QUALITIES)
 
 
@@ -125,9 +125,9 @@ def _bd(points: list[Point], curves: dict[str, list[Point]]) -> str:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--architecture", default="scale-hyperprior", show_default=True)
-@click.option("--width", default=32, show_default=True, help="Channels of the convolutions.")
-@click.option("--latent", default=48, show_default=True, help="Channels of the latents.")
+@click.option("--architecture", default="lapped-hyperprior", show_default=True)
+@click.option("--width", default=64, show_default=True, help="Channels of the convolutions.")
+@click.option("--latent", default=96, show_default=True, help="Channels of the latents.")
 @click.option("--steps", default=4000, show_default=True, help="Of each fixed codec.")
 @click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="A folder to train on as well.")
 @click.option("--seed", default=0, show_default=True)

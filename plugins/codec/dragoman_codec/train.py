@@ -13,21 +13,20 @@ from torch import Tensor
 
 from dragoman.training import Settings, Trainer
 from dragoman.training.crops import Crops
+from dragoman_codec.architectures import network_of
 from dragoman_codec.expert import Codec
-from dragoman_codec.hyperprior import Hyperprior, network_of
+from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.photographs import SEEN, photographs, pictures_in
 from dragoman_codec.training import RateDistortion
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.family import LossFamily
 from dragoman_yoto.method import LossConditional
 
-__all__ = ["FILM", "Plan", "family_of", "train_codec"]
+__all__ = ["Plan", "family_of", "film_of", "train_codec"]
 
 LOW, HIGH = 0.0015, 0.05
-#: Everything but the last layer, which makes pixels.
-FILM: dict[str, Any] = {"sites": ["*", "!g_s.6"], "hidden": 64, "strength": 0.5}
-#: Coefficients are drawn, but nothing that the network computes depends on them.
-NO_FILM: dict[str, Any] = {"sites": ["g_s.6"], "strength": 0.0}
+#: Crops by which a network is started.
+_FIRST = 128
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class Plan:
     high: float = HIGH
     steps: int = 1000
     minutes: float = 0.0
-    batch_size: int = 8
-    crop: int = 64
+    batch_size: int = 4
+    crop: int = 128
     learning_rate: float = 1e-3
     pictures: Path | None = None
     seed: int = 0
@@ -67,6 +66,16 @@ def family_of(low: float, high: float) -> LossFamily:
     return LossFamily(coefficients, normalisation="geometric")
 
 
+def film_of(network: Hyperprior) -> dict[str, Any]:
+    """How a codec is modulated: everywhere but in the layer that makes pixels."""
+    return {"sites": ["*", f"!{network.last}"], "hidden": 64, "strength": 0.5}
+
+
+def _unmodulated(network: Hyperprior) -> dict[str, Any]:
+    """Coefficients are drawn, but nothing that the network computes depends on them."""
+    return {"sites": [network.last], "strength": 0.0}
+
+
 def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
     """Train on crops of the photographs.
 
@@ -75,20 +84,28 @@ def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
         folder: the run's folder.
         plan: how.
     """
+    crops = Crops(_pictures(plan), plan.crop)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         network = network_of(config)
-        options = FILM if plan.film else NO_FILM
+        network.start(_first(crops, plan.seed))
+        options = film_of(network) if plan.film else _unmodulated(network)
         learned = RateDistortion(network, learning_rate=plan.learning_rate)
         method = LossConditional(learned, family_of(plan.low, plan.high), **options)
     settings = Settings(plan.steps, plan.batch_size, plan.seed)
-    trainer = Trainer(method, Crops(_pictures(plan), plan.crop), settings, folder, device=plan.device)
+    trainer = Trainer(method, crops, settings, folder, device=plan.device)
     if plan.minutes:
         trainer.settings = replace(settings, steps=_steps(trainer, plan.minutes))
     started = time.process_time()
     result = trainer.run()
     facts = {"steps": result.steps, "cpu_seconds": round(time.process_time() - started), "seed": plan.seed}
     return _finished({**config, "facts": facts}, network, method, plan)
+
+
+def _first(crops: Crops, seed: int) -> Tensor:
+    images = crops.batch(_FIRST, torch.Generator().manual_seed(seed))["image"]
+    assert isinstance(images, Tensor)
+    return images
 
 
 def _pictures(plan: Plan) -> list[Tensor]:
@@ -106,19 +123,19 @@ def _finished(config: dict[str, Any], network: Hyperprior, method: LossCondition
     network.entropy_bottleneck.update()
     if not plan.film or not method.family.varying:
         return Codec(config, network)
-    return Codec({**config, "family": method.family.to_dict(), "film": FILM}, network, method.conditioned)
+    return Codec({**config, "family": method.family.to_dict(), "film": film_of(network)}, network, method.conditioned)
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--architecture", default="scale-hyperprior", show_default=True)
-@click.option("--width", default=32, show_default=True, help="Channels of the convolutions.")
-@click.option("--latent", default=48, show_default=True, help="Channels of the latents.")
+@click.option("--architecture", default="lapped-hyperprior", show_default=True)
+@click.option("--width", default=64, show_default=True, help="Channels of the convolutions.")
+@click.option("--latent", default=96, show_default=True, help="Channels of the latents.")
 @click.option("--lambda", "bounds", type=float, nargs=2, default=(LOW, HIGH), show_default=True, help="Its range.")
 @click.option("--steps", default=0, help="Steps, instead of minutes.")
 @click.option("--minutes", default=8.0, show_default=True, help="Processor time to spend.")
-@click.option("--batch-size", default=8, show_default=True, help="Crops to the step.")
-@click.option("--crop", default=64, show_default=True, help="Side of a crop, a multiple of 64.")
+@click.option("--batch-size", default=4, show_default=True, help="Crops to the step.")
+@click.option("--crop", default=128, show_default=True, help="Side of a crop, a multiple of 64.")
 @click.option("--learning-rate", default=1e-3, show_default=True, help="At its peak.")
 @click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="A folder to train on as well.")
 @click.option("--seed", default=0, show_default=True)

@@ -5,8 +5,8 @@ import torch
 
 from dragoman.errors import InputError, PackageError
 from dragoman.knobs import Knob
+from dragoman_codec.architectures import network_of
 from dragoman_codec.expert import Codec
-from dragoman_codec.hyperprior import network_of
 
 
 def seeded(seed=0):

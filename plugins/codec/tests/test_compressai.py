@@ -41,8 +41,10 @@ def test_reconstruction_and_likelihoods_are_the_same(pair):
     theirs, ours = pair
     expected, found = theirs(images()), ours.network(images())
     torch.testing.assert_close(found.images, expected["x_hat"], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(found.y, expected["likelihoods"]["y"], atol=1e-6, rtol=1e-4)
-    torch.testing.assert_close(found.z, expected["likelihoods"]["z"], atol=1e-6, rtol=1e-4)
+    likelihoods = expected["likelihoods"]
+    for bits, likelihood, most in ((found.y, likelihoods["y"], 24), (found.z, likelihoods["z"], 16)):
+        torch.testing.assert_close(bits, -likelihood.log2().clamp(min=-most), atol=1e-3, rtol=1e-3)
+        assert (bits < most).double().mean() > 0.5
     assert found.bits().min() > 100
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dragoman.testing import expert_tests, method_tests
-from dragoman_codec.hyperprior import network_of
+from dragoman_codec.architectures import network_of
 from dragoman_codec.training import RateDistortion
 
 IMAGES = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -1,14 +1,16 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional
 
 from dragoman.errors import InputError
 from dragoman.training.crops import Crops
+from dragoman_codec.architectures import ARCHITECTURES, network_of
 from dragoman_codec.bottleneck import EntropyBottleneck
 from dragoman_codec.coding import decode_side, encode_symbols, range_decoder
 from dragoman_codec.gaussian import LARGEST_LEVEL, LEAST_SCALE, GaussianConditional, scale_of_level
 from dragoman_codec.gdn import GDN
-from dragoman_codec.hyperprior import ARCHITECTURES, network_of
 from dragoman_codec.training import RateDistortion
 
 
@@ -42,13 +44,15 @@ def test_the_bottleneck_is_a_density_and_its_tables_agree_with_it():
     bottleneck.quantiles.data[:, 0, 1] = torch.tensor([0.0, 0.3, -2.4])
     grid = torch.arange(-200, 201, dtype=torch.float64).view(1, 1, 1, -1).expand(1, 3, 1, -1)
     points = grid + bottleneck.medians.view(1, 3, 1, 1)
-    mass = bottleneck(points)[0, :, 0]
-    torch.testing.assert_close(mass.sum(dim=1), torch.ones(3, dtype=torch.float64), atol=1e-4, rtol=0)
+    bits = bottleneck(points)[0, :, 0]
+    assert bits.max() == 16
+    mass = torch.exp2(-bits).where(bits < 16, 0)
+    torch.testing.assert_close(mass.sum(dim=1), torch.ones(3, dtype=torch.float64), atol=1e-3, rtol=0)
     torch.testing.assert_close(bottleneck.round(points + 0.4), points)
     bottleneck.update()
     for channel, (first, frequencies) in enumerate(bottleneck.tables()):
         inside = mass[channel, first + 200 : first + 200 + len(frequencies)]
-        assert inside.sum() > 1 - 1e-5
+        assert inside.sum() > 1 - 1e-3
         assert frequencies.sum() == 2**16 - 1
         torch.testing.assert_close(frequencies / 2**16, inside, atol=2e-3, rtol=0)
 
@@ -68,7 +72,30 @@ def test_gaussian_mass_is_that_of_the_unit_interval():
     normal = torch.distributions.Normal(torch.zeros(100, dtype=torch.float64), scales.double())
     expected = normal.cdf(residuals + 0.5) - normal.cdf(residuals - 0.5)
     found = GaussianConditional()(residuals, scales).double()
-    torch.testing.assert_close(found, expected.clamp(min=1e-9), rtol=1e-3, atol=1e-8)
+    torch.testing.assert_close(found, -expected.log2().clamp(min=-24), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("deviations", [5, 20, 300])
+def test_latents_far_out_cost_what_the_coder_needs_and_learn_better(deviations):
+    scales = torch.tensor([0.11, 1.0, 8.0], requires_grad=True)
+    residuals = (deviations * scales.detach() + 0.5).requires_grad_()
+    bits = GaussianConditional()(residuals, scales)
+    assert (bits <= 24).all()
+    bits.sum().backward()
+    # Bits of a Gaussian's tail are d^2 / 2s^2 / ln 2: they fall as the scale rises, and rise with the distance.
+    slope = deviations / scales.detach() / math.log(2)
+    torch.testing.assert_close(residuals.grad, slope, rtol=0.1, atol=0)
+    torch.testing.assert_close(scales.grad, -deviations * slope, rtol=0.15, atol=0)
+
+
+def test_side_information_far_out_learns_better():
+    bottleneck = EntropyBottleneck(1)
+    values = torch.tensor([-400.0, 400.0]).view(2, 1, 1, 1).requires_grad_()
+    bits = bottleneck(values)
+    assert (bits == 16).all()
+    bits.sum().backward()
+    assert values.grad[0] < -0.01
+    assert values.grad[1] > 0.01
 
 
 def test_scales_are_coded_to_two_percent():
