@@ -1,22 +1,16 @@
-"""Checkpoints in a folder: ``config.json``, and weights that are called as CompressAI calls them."""
+"""Weights by name into a network: they are called as CompressAI calls them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from dragoman.atomic import replacing
-from dragoman.errors import InputError, PackageError
-from dragoman.weights import check_finite, load_tensors, read_json
+from dragoman.errors import PackageError
 from dragoman_codec.hyperprior import Hyperprior
 
-__all__ = ["FILM", "load_network", "read_checkpoint", "save_checkpoint"]
+__all__ = ["FILM", "load_network"]
 
 #: Prefix of the modulations' weights.
 FILM = "film."
@@ -28,17 +22,6 @@ _CONSTANTS = (
     "entropy_bottleneck.likelihood_lower_bound.",
 )
 _TABLES = ("_offset", "_quantized_cdf", "_cdf_length")
-
-
-def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The configuration and the weights in a folder.
-
-    Raises:
-        PackageError: files are missing or damaged.
-    """
-    config, tensors = read_json(folder / "config.json", "codec"), load_tensors(folder)
-    check_finite(folder, tensors)
-    return config, tensors
 
 
 def load_network(network: Hyperprior, tensors: Mapping[str, Tensor]) -> None:
@@ -69,23 +52,6 @@ def load_network(network: Hyperprior, tensors: Mapping[str, Tensor]) -> None:
     if network.entropy_bottleneck._offset.numel() == 0:
         network.entropy_bottleneck.update()
     _check_tables(network)
-
-
-def save_checkpoint(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write ``config.json`` and ``model.safetensors``.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-    texts = {"model.safetensors": content, "config.json": (json.dumps(config, indent=2) + "\n").encode()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in texts.items():
-            with replacing(folder / name) as file:
-                file.write(data)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 def _renamed(name: str) -> str:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.expert import Expert
+from dragoman.folder import read_folder, write_folder
 from dragoman.knobs import Knob
 from dragoman.pixels import check_images, match_channels
 from dragoman.ports import Port
 from dragoman.representation import Representation
 from dragoman_codec.architectures import network_of
-from dragoman_codec.checkpoint import FILM, load_network, read_checkpoint, save_checkpoint
+from dragoman_codec.checkpoint import FILM, load_network
 from dragoman_codec.fixed import FixedCodec
 from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.knob import FIXED, knobs_of, position_of, values_at
@@ -56,7 +57,7 @@ class Codec(Expert):
         Raises:
             PackageError: files are missing, damaged, or of another architecture.
         """
-        config, tensors = read_checkpoint(folder)
+        config, tensors = read_folder(folder, "codec")
         network = network_of(config)
         load_network(network, tensors)
         return cls(config, network, _conditioned(config, network, tensors))
@@ -77,7 +78,7 @@ class Codec(Expert):
         """
         film = {} if self.conditioned is None else self.conditioned.film.state_dict()
         tensors = {**self.network.state_dict(), **{FILM + name: value for name, value in film.items()}}
-        save_checkpoint(Path(folder), {**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}, tensors)
+        write_folder(Path(folder), {**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}, tensors)
 
     def knobs(self) -> tuple[Knob, ...]:
         """``quality``, from 0 to 100, and ``lambda``, which it stands for; nothing for a codec of one quality."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from dragoman.atomic import replacing
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.expert import Expert
+from dragoman.folder import fill, read_folder, write_folder
 from dragoman.knobs import Knob, check_knobs
 from dragoman.pixels import check_images, match_channels
 from dragoman.ports import Port
 from dragoman.representation import Representation
-from dragoman.weights import check_finite, load_tensors, read_json
 from dragoman_style.network import SITES, StyleNet, network_of
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
@@ -71,14 +68,9 @@ class StyleTransfer(Expert):
         Raises:
             PackageError: files are missing, damaged, or do not fit each other.
         """
-        config, tensors = read_json(folder / "config.json", "style model"), load_tensors(folder)
-        check_finite(folder, tensors)
+        config, tensors = read_folder(folder, "style model")
         expert = cls.make(config)
-        try:
-            expert.conditioned.load_state_dict(tensors)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise PackageError(f"The weights in {folder} do not fit their config.json: {reason}.") from error
+        fill(expert.conditioned, tensors, folder)
         return expert
 
     @classmethod
@@ -94,18 +86,8 @@ class StyleTransfer(Expert):
         Raises:
             InputError: the folder cannot be written.
         """
-        folder = Path(folder)
-        state = self.conditioned.state_dict()
-        weights = save({name: value.cpu().contiguous() for name, value in state.items()})
         described = {**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}
-        config = json.dumps(described, indent=2) + "\n"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, content in (("model.safetensors", weights), ("config.json", config.encode())):
-                with replacing(folder / name) as file:
-                    file.write(content)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
+        write_folder(Path(folder), described, self.conditioned.state_dict())
 
     def knobs(self) -> tuple[Knob, ...]:
         """``style``, ``content``, and ``style.LAYER`` for each layer."""

@@ -20,7 +20,7 @@ from dragoman_registry.image_folder import image_paths, read_image
 from dragoman_style.expert import StyleTransfer
 from dragoman_style.eye import Recognition, Sources, config_of, expert_of
 from dragoman_style.network import SITES
-from dragoman_style.training import LAYERS, StyleTraining, grams_of
+from dragoman_style.training import LAYERS, StyleTraining, grams_of, scales_of
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.family import LossFamily
 from dragoman_yoto.method import LossConditional
@@ -28,17 +28,19 @@ from dragoman_yoto.method import LossConditional
 __all__ = ["FILM", "family_of", "tiles_of", "train_eye", "train_style"]
 
 FILM: dict[str, Any] = {"hidden": 64, "strength": 0.5}
-#: Name of the file with the Gram matrices, by which a model can be judged without the pictures of its styles.
+#: Crops by which the losses are scaled.
+_FIRST = 128
+#: Name of the file with the Gram matrices and scales, by which a model is judged without the pictures of its styles.
 GRAMS = "grams.safetensors"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 def family_of() -> LossFamily:
-    """Content and four layers of style, each over two decades and balanced by its running mean."""
+    """Content and four layers of style, each over two decades."""
     content = Coefficient("content", 0.1, 10.0)
     layers = (Coefficient(f"style.{name}", 0.1, 10.0) for name in LAYERS)
-    return LossFamily((content, *layers), normalisation="sum", balance=0.99)
+    return LossFamily((content, *layers), normalisation="sum")
 
 
 def train_eye(pictures: Sequence[Tensor], size: int, folder: Path, settings: Settings) -> Expert:
@@ -85,11 +87,20 @@ def train_style(
         model = StyleTransfer.make(config)
         network = model.network.requires_grad_(True)
         grams = grams_of(expert, [tiles_of(style, size) for style in styles], LAYERS)
-        save_file(grams, folder.parent / GRAMS)
-        learned = StyleTraining(network, expert, grams)
+        crops = Crops(pictures, size)
+        scales = scales_of(expert, grams, _first(crops, settings.seed), LAYERS)
+        kept = {f"gram.{name}": value for name, value in grams.items()}
+        save_file({**kept, **{f"scale.{name}": value for name, value in scales.items()}}, folder.parent / GRAMS)
+        learned = StyleTraining(network, expert, grams, scales=scales)
         method = LossConditional(learned, family_of(), sites=SITES, **FILM)
-    Trainer(method, Crops(pictures, size), settings, folder).run()
+    Trainer(method, crops, settings, folder).run()
     return StyleTransfer(config, method.conditioned)
+
+
+def _first(crops: Crops, seed: int) -> Tensor:
+    images = crops.batch(_FIRST, torch.Generator().manual_seed(seed))["image"]
+    assert isinstance(images, Tensor)
+    return images
 
 
 def tiles_of(picture: Tensor, size: int, most: int = 32) -> Tensor:

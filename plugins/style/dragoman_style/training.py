@@ -13,7 +13,7 @@ from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman_style.network import StyleNet
 from dragoman_timm.style import gram, total_variation
 
-__all__ = ["LAYERS", "StyleTraining", "grams_of"]
+__all__ = ["LAYERS", "StyleTraining", "grams_of", "scales_of"]
 
 #: Style losses, and the ports of a VGG whose maps they compare.
 LAYERS = {f"conv{k + 1}": f"stage.{k}" for k in range(4)}
@@ -27,6 +27,10 @@ class StyleTraining(Method):
     - ``style.LAYER``: squared difference of the Gram matrices of the stylised image and the style;
     - ``smoothness``: total variation, with a fixed weight.
 
+    With ``scales`` they are relative: 1 is what an image without content loses, and in style what the photograph itself
+    loses. Dividing by running means of the losses instead rewards a loss that can nearly vanish again and again: the
+    style was then followed to a hundredth of the photograph's distance, whatever its coefficient said.
+
     Each image of a batch gets one of the styles, at random.
 
     Args:
@@ -34,6 +38,8 @@ class StyleTraining(Method):
         expert: a vision expert with map ports, frozen.
         styles: for each style its pictures or tiles, float ``[n, 3, H, W]`` in [0, 1]; or what :func:`grams_of` made of
             them.
+        scales: by loss, ``content`` ``[1]`` and the layers' names ``[styles]``, what it is divided by; see
+            :func:`scales_of`.
         layers: names of the style losses, with the port of each.
         content: port of the content loss.
         smoothness: weight of the total variation.
@@ -52,6 +58,7 @@ class StyleTraining(Method):
         expert: Expert,
         styles: Sequence[Tensor] | Mapping[str, Tensor],
         *,
+        scales: Mapping[str, Tensor] | None = None,
         layers: Mapping[str, str] | None = None,
         content: str = _CONTENT,
         smoothness: float = 0.1,
@@ -70,7 +77,10 @@ class StyleTraining(Method):
         for name in self.layers:
             if len(grams[name]) != network.styles:
                 raise InputError(f"The network knows {network.styles} styles, but {len(grams[name])} were given.")
-            self.register_buffer(_key(name), grams[name].float(), persistent=False)
+            self.register_buffer(_key("gram", name), grams[name].float(), persistent=False)
+        for name in ("content", *self.layers):
+            scale = torch.ones(1) if scales is None else scales[name].float()
+            self.register_buffer(_key("scale", name), scale.expand(network.styles), persistent=False)
 
     def phases(self) -> Sequence[Phase]:
         """One, over the network; the expert stays."""
@@ -99,13 +109,17 @@ class StyleTraining(Method):
         found = maps[self.content]
         assert isinstance(found, Tensor)
         assert isinstance(wanted, Tensor)
-        losses = {"content": (found - wanted).square().flatten(1).mean(dim=1)}
+        losses = {"content": (found - wanted).square().flatten(1).mean(dim=1) / self._scale("content", style)}
         for name, port in self.layers.items():
             each = maps[port]
             assert isinstance(each, Tensor)
-            difference = gram(each) - getattr(self, _key(name))[style]
-            losses[f"style.{name}"] = difference.square().sum(dim=(1, 2))
+            difference = gram(each) - getattr(self, _key("gram", name))[style]
+            losses[f"style.{name}"] = difference.square().sum(dim=(1, 2)) / self._scale(name, style)
         return losses | {"smoothness": total_variation(made)}
+
+    def _scale(self, name: str, style: Tensor) -> Tensor:
+        scale: Tensor = getattr(self, _key("scale", name))
+        return scale[style]
 
 
 @torch.no_grad()
@@ -121,5 +135,34 @@ def grams_of(expert: Expert, styles: Sequence[Tensor], layers: Mapping[str, str]
     return {name: torch.stack(each) for name, each in rows.items()}
 
 
-def _key(name: str) -> str:
-    return "gram_" + name.replace(".", "_")
+@torch.no_grad()
+def scales_of(
+    expert: Expert, grams: Mapping[str, Tensor], photographs: Tensor, layers: Mapping[str, str], content: str = _CONTENT
+) -> dict[str, Tensor]:
+    """What losses are divided by, so that 1 is far: by loss, ``content`` ``[1]`` and each layer ``[styles]``.
+
+    Args:
+        expert: whose maps are compared.
+        grams: of the styles, as :func:`grams_of` makes them.
+        photographs: float ``[B, 3, H, W]`` in [0, 1].
+        layers: names of the style losses, with the port of each.
+        content: port of the content loss.
+
+    Returns:
+        For the content the variance of its maps, which an image without content would lose; for each layer the mean
+        distance of the photographs' Gram matrices from those of each style.
+    """
+    maps = expert.encode_many(photographs, sorted({*layers.values(), content}))
+    seen = maps[content]
+    assert isinstance(seen, Tensor)
+    scales = {"content": (seen - seen.mean(dim=(0, 2, 3), keepdim=True)).square().mean().view(1)}
+    for name, port in layers.items():
+        each = maps[port]
+        assert isinstance(each, Tensor)
+        distances = (gram(each)[:, None] - grams[name]).square().sum(dim=(2, 3))
+        scales[name] = distances.mean(dim=0)
+    return scales
+
+
+def _key(kind: str, name: str) -> str:
+    return f"{kind}_" + name.replace(".", "_")

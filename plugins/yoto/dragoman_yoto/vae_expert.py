@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from dragoman.atomic import replacing
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.expert import Expert
+from dragoman.folder import fill, read_folder, write_folder
 from dragoman.knobs import Knob, check_knobs
 from dragoman.pixels import check_images
 from dragoman.ports import Port
 from dragoman.representation import Representation, randn_rows
-from dragoman.weights import check_finite, load_tensors, read_json
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
 from dragoman_yoto.vae import VAE, network_of
@@ -54,14 +51,9 @@ class BetaVAE(Expert):
         Raises:
             PackageError: files are missing, damaged, or do not fit each other.
         """
-        config, tensors = read_json(folder / "config.json", "beta-VAE"), load_tensors(folder)
-        check_finite(folder, tensors)
-        try:
-            network = _built(config)
-            network.load_state_dict(tensors)
-        except (InputError, KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise PackageError(f"The weights in {folder} do not fit their config.json: {reason}.") from error
+        config, tensors = read_folder(folder, "beta-VAE")
+        network = _built(config)
+        fill(network, tensors, folder)
         return cls(config, network)
 
     @classmethod
@@ -78,16 +70,8 @@ class BetaVAE(Expert):
         Raises:
             InputError: the folder cannot be written.
         """
-        folder, holder = Path(folder), self.conditioned or self.network
-        weights = save({name: value.cpu().contiguous() for name, value in holder.state_dict().items()})
-        config = json.dumps({**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}, indent=2) + "\n"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, content in (("model.safetensors", weights), ("config.json", config.encode())):
-                with replacing(folder / name) as file:
-                    file.write(content)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
+        described = {**self.config, "knobs": [knob.to_dict() for knob in self.knobs()]}
+        write_folder(Path(folder), described, (self.conditioned or self.network).state_dict())
 
     def knobs(self) -> tuple[Knob, ...]:
         """``beta`` with its range and default, or nothing."""
@@ -158,4 +142,7 @@ def _built(config: dict[str, Any]) -> VAE | Conditioned:
     network = network_of(config)
     if "family" not in config:
         return network
-    return Conditioned(network, LossFamily.from_dict(config["family"]), **config["film"])
+    try:
+        return Conditioned(network, LossFamily.from_dict(config["family"]), **config["film"])
+    except (InputError, KeyError, TypeError) as error:
+        raise PackageError(f"The autoencoder's knob cannot be made: {error}.") from error
