@@ -55,6 +55,7 @@ def register_experts(register: Callable[[ExpertCard], None]) -> None:
 @hookimpl
 def register_translators(register: Callable[[TranslatorCard], None]) -> None:
     register(TranslatorCard("tiny-learner", f"{HERE}:TinyLearner", ""))
+    register(TranslatorCard("tiny-torn", f"{HERE}:TinyTorn", ""))
     register(TranslatorCard("tiny-reader", f"{HERE}:TinyReader", "", takes=("tokens",)))
 
 
@@ -146,6 +147,16 @@ class TinyLearner(Translator):
         mean = self.mean(condition)
         noise = randn_rows(len(mean), mean.shape[1], generator).to(mean)
         return mean + temperature * torch.exp(self.scale) * noise
+
+
+class TinyTorn(TinyLearner):
+    """One that two losses pull in two directions: to the target, and to zero."""
+
+    def losses(
+        self, target: Tensor, condition: Representation, *, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        mean = self.mean(condition)
+        return {"far": (target - mean).square().sum(1), "large": mean.square().sum(1)}
 
 
 class TinyReader(TinyLearner):

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dragoman.cards import ExpertCard, MethodCard
+from dragoman.cards import ExpertCard, MethodCard, TranslatorCard
 from dragoman.hookspecs import hookimpl
 from dragoman.ports import Port
 
-__all__ = ["BETA_VAE", "LOSS_CONDITIONAL", "VAE_TRAINING", "register_experts", "register_methods"]
+__all__ = [
+    "BETA_VAE",
+    "CONDITIONAL_TRANSLATOR",
+    "LOSS_CONDITIONAL",
+    "VAE_TRAINING",
+    "register_experts",
+    "register_methods",
+    "register_translators",
+]
 
 _YOTO = "Dosovitskiy, Djolonga 2020, You Only Train Once: Loss-Conditional Training of Deep Networks, ICLR"
 _BETA_VAE = (
@@ -20,6 +28,15 @@ LOSS_CONDITIONAL = MethodCard(
     name="loss-conditional",
     target="dragoman_yoto.method:LossConditional",
     summary="One network over a whole range of loss coefficients, around any method with named per-sample losses",
+    citation=_YOTO,
+)
+
+#: Wraps a translator, so that ``dragoman fuse`` can train it so.
+CONDITIONAL_TRANSLATOR = TranslatorCard(
+    name="loss-conditional",
+    target="dragoman_yoto.translator:LossConditionalTranslator",
+    summary="Another translator over a whole range of its loss coefficients, which become knobs of the fusion",
+    takes=("vector", "tokens"),
     citation=_YOTO,
 )
 
@@ -48,6 +65,12 @@ BETA_VAE = ExpertCard(
 def register_experts(register: Callable[[ExpertCard], None]) -> None:
     """Offer the autoencoder."""
     register(BETA_VAE)
+
+
+@hookimpl
+def register_translators(register: Callable[[TranslatorCard], None]) -> None:
+    """Offer the translator that wraps another one."""
+    register(CONDITIONAL_TRANSLATOR)
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dragoman.testing import expert_tests, method_tests
+from dragoman.testing import expert_tests, method_tests, translator_tests
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
@@ -44,6 +44,11 @@ def batch():
     return {"image": IMAGES}
 
 
+#: A translator of two losses would do as well; the zoo's have one each, which has a coefficient of its own here.
+INNER = {"name": "cinn", "depth": 2, "width": 16, "embedding": 8, "embedder_width": 12, "embedder_layers": 1}
+CONDITIONAL = {"inner": INNER, "coefficients": [{"loss": "nll", "low": 0.5, "high": 2.0}], "hidden": 8}
+
+test_translator = translator_tests("loss-conditional", options=CONDITIONAL)
 test_beta_vae = expert_tests("beta-vae", checkpoint=write_plain, inputs=IMAGES)
 test_conditional_beta_vae = expert_tests("beta-vae", checkpoint=write_conditional, inputs=IMAGES)
 test_training = method_tests("beta-vae", training, "batch")
