@@ -63,10 +63,12 @@ class EnergyMatching(Method):
         assert isinstance(label, Tensor)
         z = torch.randn(len(label), self.generator.config.z_dim, generator=generator).to(label.device)
         made = (self.generator(z, self.generator.shared(label)).float() + 1) / 2
-        with torch.no_grad():
-            real = self._look(image)
         same = label[:, None] == label[None]
-        return {name: _energy(seen, real[name], same) for name, seen in self._look(made).items()}
+        # Distances between images of a class are small beside their features, and half precision would blur them.
+        with torch.autocast(made.device.type, enabled=False):
+            with torch.no_grad():
+                real = self._look(image)
+            return {name: _energy(seen, real[name], same) for name, seen in self._look(made).items()}
 
     def _look(self, images: Tensor) -> dict[str, Tensor]:
         """Features ``[B, D]`` by name."""
@@ -75,7 +77,7 @@ class EnergyMatching(Method):
             features = expert.encode(images, port)
             assert isinstance(features, Tensor)
             seen[name] = nn.functional.adaptive_avg_pool2d(features, 2) if features.ndim == 4 else features
-        return {name: features.flatten(1).float() for name, features in seen.items()}
+        return {name: features.flatten(1) for name, features in seen.items()}
 
 
 def _energy(made: Tensor, real: Tensor, same: Tensor) -> Tensor:
