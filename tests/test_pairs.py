@@ -101,13 +101,25 @@ class TestStore:
         for image, caption in zip(images, batch["caption"], strict=True):
             assert caption.startswith(f"level {int(image.mean() * 10)} ")
 
-    def test_stores_equal_captions_once_in_a_shard(self, pairs, tmp_path):
+    def test_encodes_and_stores_equal_captions_once(self, pairs, tmp_path, monkeypatch):
+        encoded, encode = [], TinyText.encode
+        monkeypatch.setattr(
+            TinyText,
+            "encode",
+            lambda self, texts, port, **how: encoded.append(texts) or encode(self, texts, port, **how),
+        )
         built = build_store(tmp_path / "pairs", pairs, COUNT, SEED)
+        assert length(built.conditions) == len(built.captions) < len(built)
+        seen: set[str] = set()
         for path in shards(tmp_path / "pairs"):
             stored = load_file(path)
             captions = json.loads(stored["captions"].numpy().tobytes())
+            assert captions in encoded
+            # A shard without anything new repeats one caption.
+            assert not seen & set(captions) or len(captions) == 1
+            seen |= set(captions)
             assert len(set(captions)) == len(captions) == len(stored["condition"])
-        assert length(built.conditions) == len(built.captions) < len(built)
+        assert seen == {built.captions[row] for row in built.rows.tolist()}
 
     def test_is_read_again_without_the_experts(self, pairs, tmp_path):
         built = build_store(tmp_path, pairs, COUNT, SEED)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -18,17 +19,17 @@ from dragoman.errors import InputError
 from dragoman.pairs.generated import Pairs
 from dragoman.pairs.packed import Kept, PackedTokens, keep
 
-__all__ = ["Shard", "read_shard", "write_shard"]
+__all__ = ["Shard", "read_captions", "read_shard", "write_shard"]
 
 
 class Shard(NamedTuple):
-    """Pairs, with each distinct caption stored once.
+    """Pairs, and the captions that no shard before had.
 
     Attributes:
         target: ``[N, ...]``.
-        captions: the distinct captions.
-        rows: int64 ``[N]``, the caption of each pair.
-        conditions: the representation of each distinct caption.
+        captions: the captions that are new, each once.
+        rows: int64 ``[N]``, the caption of each pair among those of this shard and all before.
+        conditions: the representation of each new caption.
     """
 
     target: Tensor
@@ -37,19 +38,28 @@ class Shard(NamedTuple):
     conditions: Kept
 
 
-def write_shard(path: Path, made: Pairs, source: Endpoint) -> None:
-    """Encode the captions, each once, and write a shard whole.
+def write_shard(path: Path, made: Pairs, source: Endpoint, known: Sequence[str]) -> None:
+    """Encode the captions that are new, each once, and write a shard whole.
+
+    Args:
+        path: the file.
+        made: the pairs.
+        source: encodes the captions.
+        known: the captions of the shards before, in their order.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
     """
-    position = {caption: row for row, caption in enumerate(dict.fromkeys(made.captions))}
-    text = json.dumps(list(position)).encode()
+    position = {caption: row for row, caption in reversed(list(enumerate(known)))}
+    # No encoder takes an empty list: where nothing is new, one caption is kept twice.
+    fresh = [caption for caption in dict.fromkeys(made.captions) if caption not in position] or made.captions[:1]
+    for row, caption in enumerate(fresh, start=len(known)):
+        position.setdefault(caption, row)
     tensors = {
         "target": made.target.cpu().contiguous(),
         "row": torch.tensor([position[caption] for caption in made.captions]),
-        "captions": torch.frombuffer(bytearray(text), dtype=torch.uint8),
-        **_condition_tensors(keep(source.expert.encode(list(position), source.port.name))),
+        "captions": torch.frombuffer(bytearray(json.dumps(fresh).encode()), dtype=torch.uint8),
+        **_condition_tensors(keep(source.expert.encode(fresh, source.port.name))),
     }
     try:
         with replacing(path) as file:
@@ -69,10 +79,31 @@ def read_shard(path: Path) -> Shard:
     """
     try:
         tensors = load_file(path)
-        captions: list[str] = json.loads(tensors["captions"].numpy().tobytes())
-        return Shard(tensors["target"], captions, tensors["row"], _condition(tensors))
+        return Shard(tensors["target"], _words(tensors["captions"]), tensors["row"], _condition(tensors))
     except (SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"The pairs in {path} are damaged ({error}); delete the file and run it again.") from error
+        raise _damaged(path, error) from error
+
+
+def read_captions(path: Path) -> list[str]:
+    """The new captions of a shard alone.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _words(file.get_tensor("captions"))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _words(captions: Tensor) -> list[str]:
+    words: list[str] = json.loads(captions.numpy().tobytes())
+    return words
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"The pairs in {path} are damaged ({error}); delete the file and run it again.")
 
 
 def _condition_tensors(condition: Kept) -> dict[str, Tensor]:

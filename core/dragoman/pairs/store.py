@@ -1,7 +1,7 @@
 """Pairs on disk: the frozen experts run once, and every step of training only reads.
 
 A store is a folder of shards, each written whole; a build that was killed goes on with the first missing shard.
-Equal captions of a shard are encoded once and stored once.
+Equal captions are encoded once and stored once, in the first shard that has them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from dragoman.errors import InputError
 from dragoman.expert import Expert
 from dragoman.pairs.generated import GeneratedPairs
 from dragoman.pairs.packed import join_kept, taken
-from dragoman.pairs.shard import read_shard, write_shard
+from dragoman.pairs.shard import read_captions, read_shard, write_shard
 from dragoman.progress import progress
 from dragoman.training.method import Batch
 from dragoman.training.seeding import generator_for
@@ -31,6 +30,8 @@ from dragoman.training.seeding import generator_for
 __all__ = ["PairStore", "build_store", "store_key"]
 
 SHARD_SIZE = 4096
+#: Of the shards; counted up when they change, so that older ones are not taken for new ones.
+LAYOUT = 2
 #: What the pairs depend on, and how many there are to be.
 FACTS = "pairs.json"
 
@@ -43,7 +44,7 @@ class PairStore:
 
     Attributes:
         target: ``[N, ...]``.
-        captions: the distinct captions of each shard, one shard after the other.
+        captions: the distinct captions.
         rows: int64 ``[N]``, the caption of each pair.
         conditions: the representation of each caption; of token sequences without padding.
 
@@ -57,8 +58,7 @@ class PairStore:
             raise InputError(f"{folder} holds no pairs.")
         self.target = torch.cat([shard.target for shard in shards])
         self.captions = [caption for shard in shards for caption in shard.captions]
-        starts = accumulate((len(shard.captions) for shard in shards[:-1]), initial=0)
-        self.rows = torch.cat([shard.rows + start for shard, start in zip(shards, starts, strict=True)])
+        self.rows = torch.cat([shard.rows for shard in shards])
         self.conditions = join_kept([shard.conditions for shard in shards])
         self._check_complete(folder)
 
@@ -106,13 +106,15 @@ def build_store(folder: Path, pairs: GeneratedPairs, count: int, seed: int) -> P
     own.mkdir(parents=True, exist_ok=True)
     with replacing(own / FACTS) as file:
         file.write(json.dumps(facts, indent=2).encode())
+    known: list[str] = []
     with progress("making pairs", count) as shown:
         for index in range(math.ceil(count / SHARD_SIZE)):
             done = index * SHARD_SIZE
             path, size = own / f"{index:05d}.safetensors", min(SHARD_SIZE, count - done)
             if not path.exists():
                 made = pairs.make(size, generator_for(seed, "pairs", index), _onwards(shown.update, done))
-                write_shard(path, made, pairs.source)
+                write_shard(path, made, pairs.source, known)
+            known += read_captions(path)
             shown.update(done + size)
     return PairStore(own)
 
@@ -135,6 +137,7 @@ def _facts(pairs: GeneratedPairs, count: int, seed: int) -> dict[str, Any]:
         "count": count,
         "seed": seed,
         "shard_size": SHARD_SIZE,
+        "layout": LAYOUT,
     }
 
 

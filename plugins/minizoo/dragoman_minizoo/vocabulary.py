@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from dragoman.training.seeding import generator_for
 from dragoman_minizoo.attributes import ATTRIBUTES, LEVELS
 from dragoman_minizoo.data import LABELS
 
@@ -55,7 +57,12 @@ def mix(*, nouns: Vocabulary, adjectives: Vocabulary, templates: Vocabulary) -> 
 
 
 def describe(
-    label: int, levels: list[int], words: Vocabulary, generator: torch.Generator, clear: Sequence[bool] = (True,) * 3
+    label: int,
+    levels: Sequence[int],
+    words: Vocabulary,
+    generator: torch.Generator,
+    clear: Sequence[bool] = (True,) * 3,
+    wordings: int | None = None,
 ) -> tuple[str, list[bool]]:
     """A sentence about one image.
 
@@ -65,6 +72,8 @@ def describe(
         words: what to choose from.
         generator: source of randomness.
         clear: which attributes may be mentioned at all.
+        wordings: how many sentences there are for the same class and the same mentioned levels; without it, as many as
+            the words allow.
 
     Returns:
         The caption, and which attributes it mentions.
@@ -73,14 +82,26 @@ def describe(
         bool(torch.rand((), generator=generator) < MENTION[level]) and seen
         for level, seen in zip(levels, clear, strict=True)
     ]
+    said = tuple(level if here else None for level, here in zip(levels, mentioned, strict=True))
+    if wordings is None:
+        return _sentence(label, said, words, generator), mentioned
+    return _known_sentence(label, said, words, int(torch.randint(wordings, (), generator=generator))), mentioned
+
+
+@lru_cache(maxsize=100_000)
+def _known_sentence(label: int, said: tuple[int | None, ...], words: Vocabulary, number: int) -> str:
+    return _sentence(label, said, words, generator_for(number, label, repr(said)))
+
+
+def _sentence(label: int, said: Sequence[int | None], words: Vocabulary, generator: torch.Generator) -> str:
     adjectives = [
         _choose(words.adjectives[attribute][level], generator)
-        for attribute, level in enumerate(levels)
-        if mentioned[attribute]
+        for attribute, level in enumerate(said)
+        if level is not None
     ]
     order = torch.randperm(len(adjectives), generator=generator).tolist()
     phrase = _phrase([adjectives[position] for position in order], _choose(words.nouns[label], generator))
-    return _choose(words.templates, generator).format(phrase), mentioned
+    return _choose(words.templates, generator).format(phrase)
 
 
 def _phrase(adjectives: list[str], noun: str) -> str:

@@ -2,6 +2,7 @@ import re
 
 import torch
 
+from dragoman.training.seeding import generator_for
 from dragoman_minizoo.prompts import TIERS, check_unseen, make_prompts
 from dragoman_minizoo.vocabulary import HELD_OUT, TRAINING, describe
 
@@ -70,3 +71,13 @@ def test_no_prompt_of_any_tier_can_occur_in_training():
         assert check_unseen(prompts, training) == 0
     copied = make_prompts("templates", label, levels, 10)
     assert check_unseen(copied, [*training, copied.captions[3]]) == 1
+
+
+def test_wordings_bound_the_sentences_of_equal_images_and_are_the_same_in_every_run():
+    generator = generator_for(0, "wordings")
+    said = [describe(3, [0, 1, 2], TRAINING, generator, (True, False, False), wordings=4) for _ in range(300)]
+    for mentioned in (True, False):
+        sentences = {caption for caption, row in said if row[0] is mentioned}
+        assert 2 <= len(sentences) <= 4
+    again = generator_for(0, "wordings")
+    assert said == [describe(3, [0, 1, 2], TRAINING, again, (True, False, False), wordings=4) for _ in range(300)]
