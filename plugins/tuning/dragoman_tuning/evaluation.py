@@ -13,6 +13,7 @@ from dragoman.expert import Expert
 from dragoman.metrics import diversity, frechet_distance
 from dragoman.training.seeding import generator_for
 from dragoman_tuning.classifier import Classifier
+from dragoman_tuning.points import decode_points
 
 __all__ = ["Figures", "check_judge", "evaluate", "sample_embedding"]
 
@@ -59,11 +60,11 @@ def check_judge(critic: Classifier, judge: Classifier) -> None:
 
 @torch.no_grad()
 def sample_embedding(target: Expert, embedding: Tensor, count: int, seed: int = 0, batch_size: int = 250) -> Tensor:
-    """Samples of one embedding ``[d]``, ``[count, C, H, W]`` in [0, 1] on the CPU; a seed means the same latents."""
+    """Samples of an embedding or a point, ``[count, C, H, W]`` in [0, 1] on the CPU; a seed means the same latents."""
     z = target.draw("z", count, generator=generator_for(seed, "evaluation"))
-    rows = embedding.to(z)[None]
-    parts = z.split(batch_size)
-    return torch.cat([target.decode(rows.expand(len(p), -1), "class_embedding", z=p).cpu() for p in parts])
+    (size,) = target.port("class_embedding").shape
+    point = embedding.to(z)[None]
+    return torch.cat([decode_points(target, point, part, int(size)).cpu() for part in z.split(batch_size)])
 
 
 def evaluate(images: Tensor, name: str, critic: Classifier, judge: Classifier, real: Tensor | None = None) -> Figures:

@@ -13,23 +13,29 @@ from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman_tuning import terms
 from dragoman_tuning.classifier import Classifier
 from dragoman_tuning.objective import Objective
+from dragoman_tuning.points import decode_points, embeddings_of
 
 __all__ = ["EmbeddingTuning", "Embeddings", "Latents"]
 
 
 class Embeddings(nn.Module):
-    """Embeddings of ``C`` classes from ``S`` starts, kept in a range.
+    """Embeddings of ``C`` classes from ``S`` starts, or points in general, kept in a range.
 
     Args:
         starts: ``[C, S, d]``.
-        low: smallest coordinate.
-        high: largest coordinate.
+        low: smallest coordinate, or one for each, ``[d]``.
+        high: largest.
     """
 
-    def __init__(self, starts: Tensor, low: float, high: float) -> None:
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, starts: Tensor, low: float | Tensor, high: float | Tensor) -> None:
         super().__init__()
-        self.value = nn.Parameter(starts.detach().clone().clamp_(low, high))
-        self.low, self.high = low, high
+        self.register_buffer("low", torch.as_tensor(low), persistent=False)
+        self.register_buffer("high", torch.as_tensor(high), persistent=False)
+        self.value = nn.Parameter(starts.detach().clone())
+        self.inside()
 
     def inside(self) -> Tensor:
         """The embeddings, run after run ``[C * S, d]``, after moving them back into the range.
@@ -129,13 +135,14 @@ class EmbeddingTuning(Method):
         """The terms with a weight, for each run and latent ``[R, B]``.
 
         Args:
-            embeddings: ``[R, d]``.
+            embeddings: points, see :mod:`dragoman_tuning.points`, ``[R, d]`` or ``[R, d + 2 Z]``.
             labels: the critic's class number of each run, int64 ``[R]``.
             z: ``[B, Z]``.
             real: real images of the class of each run ``[R, N, C, H, W]``.
         """
         size, wanted = (len(embeddings), len(z)), self.objective
         images = self.render(embeddings, z)
+        vectors = embeddings_of(embeddings, self.table.shape[1])
         seen = self.critic.see(images)
         made: dict[str, Tensor] = {}
         if wanted.cross_entropy:
@@ -149,9 +156,9 @@ class EmbeddingTuning(Method):
         if wanted.pixels and real is not None:
             made["pixels"] = terms.energy_distance(images.flatten(1).unflatten(0, size), real.flatten(2))
         if wanted.density:
-            made["density"] = -terms.log_density(embeddings, self.table)[:, None].expand(size)
+            made["density"] = -terms.log_density(vectors, self.table)[:, None].expand(size)
         if wanted.decay:
-            made["decay"] = 0.5 * embeddings.square().sum(dim=1, keepdim=True).expand(size)
+            made["decay"] = 0.5 * vectors.square().sum(dim=1, keepdim=True).expand(size)
         return made
 
     def _features(self, real: Tensor) -> Tensor:
@@ -160,17 +167,15 @@ class EmbeddingTuning(Method):
         return features
 
     def render(self, embeddings: Tensor, z: Tensor) -> Tensor:
-        """Images of every embedding on every latent, run after run ``[R * B, C, H, W]``."""
-        rows = embeddings.repeat_interleave(len(z), dim=0)
-        images: Tensor = self.target.decode(rows, "class_embedding", z=z.repeat(len(embeddings), 1))
-        return images
+        """Images of every embedding or point on every latent, run after run ``[R * B, C, H, W]``."""
+        return decode_points(self.target, embeddings, z, self.table.shape[1])
 
     @torch.no_grad()
     def values(self, embeddings: Tensor, label: int, z: Tensor, real: Tensor | None) -> Tensor:
         """The weighted objective of candidates for one class.
 
         Args:
-            embeddings: ``[R, d]``; rendered one at a time, so that any number fits into memory.
+            embeddings: points, rendered one at a time, so that any number fits into memory.
             label: the critic's number of the class.
             z: ``[B, Z]``.
             real: real images of the class ``[N, C, H, W]``.

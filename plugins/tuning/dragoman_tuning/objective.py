@@ -29,6 +29,7 @@ class Objective:
             here, too.
         density: of the negative log-density per coordinate under a Gaussian of the trained embeddings.
         decay: of half the squared length of the embedding, which is what Adam's coupled weight decay amounts to.
+        region: whether the region of z that a class is drawn from is learned beside its embedding.
         start: one of :data:`STARTS`.
         noise: standard deviation of what is added to a start from the mean or the class's own embedding, in units of
             the spread of the trained embeddings.
@@ -49,6 +50,7 @@ class Objective:
     pixels: float = 0.0
     density: float = 0.0
     decay: float = 0.0
+    region: bool = False
     start: str = "mean"
     noise: float = 0.6
     screen: int = 1

@@ -12,6 +12,7 @@ from dragoman.errors import InputError
 from dragoman.expert import Expert
 from dragoman.fusion import Fusion
 from dragoman_tuning.names import ClassNames
+from dragoman_tuning.points import embeddings_of, region_of
 from dragoman_tuning.translator import ClassEmbedding
 
 __all__ = ["as_fusion"]
@@ -28,7 +29,7 @@ def as_fusion(name: str, target: Expert, names: Sequence[str], embeddings: Tenso
         name: the name on the generator's card.
         target: the generator, with ports ``latent``, ``class_embedding`` and ``z``.
         names: of the classes.
-        embeddings: ``[C, d]``.
+        embeddings: ``[C, d]``, or points with a region of z.
         facts: what travels with the package.
 
     Raises:
@@ -40,8 +41,14 @@ def as_fusion(name: str, target: Expert, names: Sequence[str], embeddings: Tenso
     source = ClassNames().freeze()
     taken = target.port("latent")
     given = source.port("name")
-    translator = ClassEmbedding.build(given, taken, names=list(names), size=embeddings.shape[1], cut=_PRIORS[prior])
-    translator.to(embeddings.device).embedding.data.copy_(embeddings)
+    (size,) = target.port("class_embedding").shape
+    region = region_of(embeddings, int(size))
+    options = {"names": list(names), "size": int(size), "cut": _PRIORS[prior], "region": region is not None}
+    translator = ClassEmbedding.build(given, taken, **options).to(embeddings.device)
+    translator.embedding.data.copy_(embeddings_of(embeddings, int(size)))
+    if region is not None:
+        for parameter, value in zip((translator.mean, translator.deviation), region, strict=True):
+            parameter.data.copy_(value)
     return Fusion(
         Endpoint("class-names", source, given),
         translator.requires_grad_(False).eval(),

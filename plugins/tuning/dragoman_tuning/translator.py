@@ -20,29 +20,37 @@ __all__ = ["ClassEmbedding"]
 class ClassEmbedding(Translator):
     """``name -> (z, e[name])``: z is drawn as the generator was trained, the embedding is the class's own.
 
+    With ``region`` each class has a mean and a deviation of z as well, and z is ``mean + deviation * noise``.
+
     Args:
         names: name of each class.
         size: length of an embedding.
         z: length of the generator's z.
         cut: where the prior of z ends on either side, as BigGAN-deep's does at 2; 0 is a normal distribution.
+        region: whether classes have regions of z.
 
     Raises:
         InputError: there are no names, or two are alike.
 
     Attributes:
         embedding: ``[len(names), size]``.
+        mean: of z, ``[len(names), z]``, with ``region``.
+        deviation: of z, the same.
     """
 
-    def __init__(self, names: Sequence[str], size: int, z: int, cut: float = 0.0) -> None:
-        super().__init__({"names": list(names), "size": size, "z": z, "cut": cut})
+    def __init__(self, names: Sequence[str], size: int, z: int, cut: float = 0.0, region: bool = False) -> None:
+        super().__init__({"names": list(names), "size": size, "z": z, "cut": cut, "region": region})
         self._rows = {_key(name): row for row, name in enumerate(names)}
         if not names or len(self._rows) < len(names):
             raise InputError(f"Classes need names that differ, not {', '.join(map(repr, names)) or 'none'}.")
         self.embedding = nn.Parameter(torch.zeros(len(names), size))
+        if region:
+            self.mean = nn.Parameter(torch.zeros(len(names), z))
+            self.deviation = nn.Parameter(torch.ones(len(names), z))
 
     @classmethod
     def build(cls, source: Port, target: Port, **options: Any) -> Self:
-        """Sized from the target and the embedding's length: ``names``, ``size``, optionally ``cut``.
+        """Sized from the target and the embedding's length: ``names``, ``size``, optionally ``cut`` and ``region``.
 
         Raises:
             PortError: the source gives neither names nor class numbers, or the target's vectors are no longer
@@ -66,7 +74,7 @@ class ClassEmbedding(Translator):
         Args:
             condition: names (case and spaces around them do not matter), or class numbers, int64 ``[B]``.
             generator: draws z row by row.
-            temperature: factor of z.
+            temperature: factor of z, in a region of the distance from its mean.
             **knobs: none.
 
         Returns:
@@ -81,7 +89,10 @@ class ClassEmbedding(Translator):
             if len(rows)
             else torch.empty(0, self.config["z"])
         )
-        return torch.cat([temperature * z.to(self.embedding), self.embedding[rows.to(self.embedding.device)]], dim=1)
+        z, rows = temperature * z.to(self.embedding), rows.to(self.embedding.device)
+        if self.config["region"]:
+            z = self.mean[rows] + self.deviation[rows] * z
+        return torch.cat([z, self.embedding[rows]], dim=1)
 
     def rows(self, condition: Representation) -> Tensor:
         """Row of each class in the table, int64 ``[B]``.

@@ -18,6 +18,7 @@ from dragoman.training.trainer import Trainer
 from dragoman_tuning.classifier import Classifier
 from dragoman_tuning.method import Embeddings, EmbeddingTuning, Latents
 from dragoman_tuning.objective import Objective
+from dragoman_tuning.points import bounds, extended
 from dragoman_tuning.starts import candidates, choose, most_recognised
 from dragoman_tuning.wanted import Wanted
 
@@ -62,7 +63,7 @@ class Tuned:
     """The result.
 
     Attributes:
-        embeddings: the best of each class ``[C, d]``.
+        embeddings: the best of each class ``[C, d]``, points ``[C, d + 2 Z]`` where a region of z was learned.
         values: their objective on latents of their own ``[C]``.
         all: those of every run ``[C, S, d]``.
         all_values: objectives of every run ``[C, S]``.
@@ -125,10 +126,11 @@ def tune_embeddings(
     labels = [entry.label for entry in wanted]
     low, high = float(others.min()), float(others.max())
     data = Latents(target, [pool.cpu() for pool in pools])
-    blank = Embeddings(others[:1].expand(len(wanted), budget.starts, -1), low, high)
+    size, z = table.shape[1], int(target.port("z").shape[0]) if objective.region else 0
+    blank = Embeddings(extended(others[:1], z).expand(len(wanted), budget.starts, -1), *bounds(low, high, size, z))
     method = EmbeddingTuning(blank, target, critic, labels, others, objective).to(table.device)
     begin = _starts(method, table, others, wanted, pools, budget)
-    blank.value.data.copy_(begin.clamp(low, high))
+    blank.value.data.copy_(extended(begin.clamp(low, high), z))
     trainer = Trainer(method, data, budget.settings(objective), folder, device=table.device)
     result = trainer.run(resume=resume)
     return _best(method, labels, pools, budget, result.seconds, result.losses)

@@ -32,6 +32,16 @@ def test_temperature_scales_z_alone(translator):
     assert made.tolist() == [[0, 0, 0, 0, 4, 5, 6]]
 
 
+def test_a_region_moves_and_scales_z_before_which_temperature_scales_noise():
+    made = ClassEmbedding(["a", "b"], size=1, z=2, region=True).requires_grad_(False)
+    made.mean[1] = torch.tensor([3.0, -1.0])
+    made.deviation[1] = torch.tensor([0.5, 0.0])
+    plain, moved = (made.sample([name], generator=torch.Generator().manual_seed(0))[0] for name in "ab")
+    torch.testing.assert_close(moved[:2], torch.tensor([3.0, -1.0]) + torch.tensor([0.5, 0.0]) * plain[:2])
+    cold = made.sample(["b"], temperature=0.0)[0]
+    assert cold.tolist() == [3.0, -1.0, 0.0]
+
+
 def test_a_prior_that_ends_is_a_truncated_normal():
     translator = ClassEmbedding(["a"], size=1, z=4000, cut=2.0).requires_grad_(False)
     z = translator.sample(["a"], generator=torch.Generator().manual_seed(0))[0, :-1]

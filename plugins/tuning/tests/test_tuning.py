@@ -9,6 +9,8 @@ from dragoman_tuning.ensemble import Ensemble
 from dragoman_tuning.evaluation import check_judge, evaluate, sample_embedding
 from dragoman_tuning.method import Embeddings, EmbeddingTuning
 from dragoman_tuning.objective import PRESETS, Objective
+from dragoman_tuning.packaging import as_fusion
+from dragoman_tuning.points import extended, region_of
 from dragoman_tuning.starts import candidates, most_recognised
 from dragoman_tuning.tuning import Budget, tune_embeddings
 from dragoman_tuning.wanted import Wanted, parse_classes
@@ -103,6 +105,26 @@ def test_critics_of_an_ensemble_know_the_same_classes_and_none_is_the_judge(crit
 def test_tuning_against_an_ensemble_is_tuning(gan, critic, other_critic, tmp_path):
     result = tuned(gan, Ensemble([critic, other_critic]), [ANT], tmp_path, Objective(screen=2))
     assert not torch.equal(result.embeddings, tuned(gan, critic, [ANT], tmp_path / "one").embeddings)
+
+
+def test_a_region_of_z_is_learned_and_packaged_beside_the_embedding(gan, critic, tmp_path):
+    result = tuned(gan, critic, [ANT, BEE], tmp_path, Objective(region=True, screen=2, learning_rate=0.2))
+    assert result.embeddings.shape == (2, 5 + 2 * 8)
+    mean, deviation = region_of(result.embeddings, 5)
+    assert mean.abs().max() > 0.1
+    assert (deviation - 1).abs().max() > 0.01
+    assert float(mean.abs().max()) <= 1
+    fusion = as_fusion("biggan", gan, ["Ant", "bee"], result.embeddings, {})
+    made = fusion.translator.sample(["bee"] * 2000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(made[:, 8:], result.embeddings[1, :5].expand(2000, -1))
+    torch.testing.assert_close(made[:, :8].mean(dim=0), mean[1], atol=0.1, rtol=0)
+    torch.testing.assert_close(made[:, :8].std(dim=0), deviation[1], atol=0.1, rtol=0)
+
+
+def test_a_point_without_a_region_is_an_embedding(gan):
+    table = gan.atoms("class_embedding").values
+    embedding = sample_embedding(gan, table[0], 3)
+    torch.testing.assert_close(sample_embedding(gan, extended(table[0], 8), 3), embedding)
 
 
 def test_a_coordinate_outside_of_the_range_comes_back():

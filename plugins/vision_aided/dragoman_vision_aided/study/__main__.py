@@ -45,9 +45,9 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
 @click.option("--seed", "seeds", default=(0, 1, 2), show_default=True, multiple=True, help="One seed; repeatable.")
 @click.option("--variants", default=",".join(VARIANTS), show_default=True)
 @click.option("--images", "count", default=1000, show_default=True, help="Real images to train on.")
-@click.option("--kimg", default=96.0, show_default=True, help="Thousands of images that each variant sees.")
+@click.option("--kimg", default=40.0, show_default=True, help="Thousands of images that each variant sees.")
 @click.option("--count", "critics", default=2, show_default=True, help="Critics of fixed and progressive.")
-@click.option("--snapshots", default=12, show_default=True, help="Per variant.")
+@click.option("--snapshots", default=8, show_default=True, help="Per variant.")
 @click.option("--samples", default=1000, show_default=True, help="Of each distance while training.")
 @click.option("--critic-steps", default=400, show_default=True, help="To pretrain each critic's expert.")
 @click.option("--device", default="cpu", show_default=True)
@@ -114,9 +114,9 @@ def report(out: Path, settings: dict[str, Any]) -> None:
 def recipe_for(
     out: Path, variant: str, seed: int, bank: list[str], kimg: float, critics: int, snapshots: int, samples: int
 ) -> GANRecipe:
-    """The recipe of one run; a sixth of the images is seen before the first critic comes."""
+    """The recipe of one run; an eighth of the images is seen before the first critic comes."""
     strategy, augment = VARIANTS[variant]
-    first, rest = kimg / 6, 5 * kimg / 6
+    first, rest = kimg / 8, 7 * kimg / 8
     stages = {"none": [kimg], "fixed": [first, rest], "progressive": [first, *[rest / critics] * critics]}[strategy]
     return GANRecipe.from_dict(
         {
@@ -126,6 +126,7 @@ def recipe_for(
             "training": {
                 "stages": stages,
                 "batch_size": 16,
+                "learning_rate": 0.005,
                 "path_length": -1.0,
                 "seed": seed,
                 "snapshot": kimg / snapshots,
