@@ -96,7 +96,9 @@ PRESETS: dict[str, Objective] = {
     "published": Objective(diversity=0.1, space="probabilities", decay=0.9, learning_rate=0.1, schedule="constant"),
     "prior": Objective(diversity=0.1, density=0.3, screen=8),
     "realistic": Objective(cross_entropy=0.1, real=10.0, pixels=10.0, start="mixture", screen=16, average=0.95),
-    "recognised": Objective(cross_entropy=40.0, real=10.0, pixels=10.0, start="mixture", screen=96, average=0.95),
+    "recognised": Objective(
+        cross_entropy=5.0, real=10.0, pixels=10.0, region=True, start="mixture", screen=96, average=0.95
+    ),
 }
 
 #: Where each task starts, as in the publication.

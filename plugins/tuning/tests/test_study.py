@@ -1,5 +1,7 @@
 """The parts of the study that can be wrong without anybody noticing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from dragoman_minizoo.data import LABELS
 from dragoman_tuning.study.damage import destroy, with_embedding
 from dragoman_tuning.study.eight import HELD_OUT, SEEN
 from dragoman_tuning.study.report import pictures, table
+from dragoman_tuning.study.tasks import ALONE, _objective
 
 
 def test_a_generator_is_damaged_in_a_copy(gan):
@@ -21,6 +24,11 @@ def test_a_generator_is_damaged_in_a_copy(gan):
 
 def test_no_class_is_both_seen_and_held_out():
     assert sorted([*SEEN, *HELD_OUT]) == sorted(LABELS)
+
+
+def test_the_ablation_differs_in_the_region_alone():
+    with_region, without = (_objective("repurpose", preset) for preset in ("recognised", ALONE))
+    assert with_region == replace(without, region=True)
 
 
 def test_the_table_has_one_line_for_each_method_with_its_spread():

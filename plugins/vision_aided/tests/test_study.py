@@ -46,7 +46,7 @@ def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
     for variant in VARIANTS:
         share_first_stage(tmp_path, variant, 0, tmp_path / "new" / variant)
     found = {path.parent.parent.name for path in (tmp_path / "new").rglob("stage.json")}
-    assert found == {"progressive"}
+    assert found == {"progressive", "fixed-zoo", "progressive-zoo"}
 
 
 def finished(variant, distances, curve, **of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -21,6 +22,8 @@ Result = tuple[list[Row], dict[str, Tensor]]
 METHODS = ("published", "prior", "realistic")
 #: One shoe, whose embedding lies close to others, and one garment that lies apart.
 BROKEN = ("sneaker", "dress")
+#: The preset ``recognised`` without a region of z.
+ALONE = "recognised, embedding alone"
 #: Steps where much weight on recognition has to be reconciled with realism.
 _LONGER = 200
 
@@ -44,8 +47,9 @@ class _Lines:
 
 
 def _objective(task: str, preset: str) -> Objective:
-    changes = {"start": start_of(task, preset)}
-    return Objective.preset(preset, changes)
+    if preset == ALONE:
+        return replace(_objective(task, "recognised"), region=False)
+    return Objective.preset(preset, {"start": start_of(task, preset)})
 
 
 def repair(bench: StudyBench, seeds: Sequence[int]) -> Result:
@@ -72,7 +76,7 @@ def repurpose(bench: StudyBench, seeds: Sequence[int]) -> Result:
         lines.real(name)
         nearest = [bench.row(target, row, name, "nearest", None)[0]["frechet"] for row in atoms.values]
         lines.add(target, atoms.values[nearest.index(min(nearest))], name, "nearest class")
-        _tune(lines, target, name, None, "repurpose", seeds, (*METHODS, "recognised"))
+        _tune(lines, target, name, None, "repurpose", seeds, (*METHODS, "recognised", ALONE))
     return lines.rows, lines.images
 
 
@@ -100,7 +104,7 @@ def _tune(
 ) -> None:
     for seed in seeds:
         for preset in presets:
-            steps = _LONGER if preset == "recognised" else BUDGET.steps
+            steps = _LONGER if preset in ("recognised", ALONE) else BUDGET.steps
             tuned = lines.bench.tune(target, name, own, _objective(task, preset), seed, steps)
             lines.add(target, tuned, name, preset, seed)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,49 @@ from dragoman_vision_aided.publishing import save_outcome
 from dragoman_vision_aided.recipe import GANRecipe
 from dragoman_vision_aided.run import RUN, STAGE, StageRecord, begin_run, train_gan
 from dragoman_vision_aided.study.chart import curves, rankings
-from dragoman_vision_aided.study.critics import BANK, pretrain
+from dragoman_vision_aided.study.critics import BANK, ZOO, pretrain
 from dragoman_vision_aided.study.judging import TestImages, tabulate
 from dragoman_vision_aided.study.probing import probe_stages
 
 __all__ = ["VARIANTS", "main", "recipe_for"]
 
 JUDGE = "judge-fashion:features"
+#: An expert of the drawn bank that judges what the zoo's critics have helped to train, since it saw no garment.
+OTHER = "heaps-convnext"
 DONE = "done.json"
 #: Samples of the distances that are reported, and seeds that a report looks for.
 _TESTED, _MOST_SEEDS = 5000, 100
-#: Strategy of the critics, and augmentation of the images that StyleGAN2's own discriminator sees.
-VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "plain": ("none", ()),
-    "plain+diffaugment": ("none", ("color", "translation", "cutout")),
-    "fixed": ("fixed", ()),
-    "fixed+diffaugment": ("fixed", ("color", "translation", "cutout")),
-    "progressive": ("progressive", ()),
-    "progressive+diffaugment": ("progressive", ("color", "translation", "cutout")),
+_DIFFAUGMENT = ("color", "translation", "cutout")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        strategy: of the critics.
+        augment: of the images that StyleGAN2's own discriminator sees.
+        bank: of the critics: ``"drawn"``, experts that have never seen a garment, or ``"zoo"``.
+        options: of the critics, where they differ from what is usual.
+    """
+
+    strategy: str
+    augment: tuple[str, ...] = ()
+    bank: str = "drawn"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Weight and augmentation of the zoo's critics were chosen on seed 0, by validation images.
+_GENTLE = {"augmentation": "none", "weight": 0.5}
+VARIANTS = {
+    "plain": Variant("none"),
+    "plain+diffaugment": Variant("none", _DIFFAUGMENT),
+    "fixed": Variant("fixed"),
+    "fixed+diffaugment": Variant("fixed", _DIFFAUGMENT),
+    "progressive": Variant("progressive"),
+    "progressive+diffaugment": Variant("progressive", _DIFFAUGMENT),
+    "fixed-zoo": Variant("fixed", bank="zoo", options=_GENTLE),
+    "progressive-zoo": Variant("progressive", bank="zoo", options=_GENTLE),
 }
 
 
@@ -62,18 +88,19 @@ def main(
     """
     write_images(out / "images", "train", count)
     write_images(out / "validation", "validation", plan["samples"])
-    specs = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
+    drawn = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
+    judges = {"judge": JUDGE, OTHER: f"timm={out / 'critics' / OTHER}:pooled"}
     bench = Bench(
         out,
-        load_bank(specs),
+        {"drawn": load_bank(drawn), "zoo": load_bank(ZOO)},
         fashion_mnist("train").images[:count],
-        TestImages(fashion_mnist("test").images, _TESTED, JUDGE),
+        TestImages(fashion_mnist("test").images, _TESTED, judges),
         device,
     )
     settings = {"images": count, "critic_steps": critic_steps, "tested": _TESTED, **plan}
     for seed in seeds:
         for name in variants.split(","):
-            one_run(bench, name, seed, recipe_for(out, name, seed, specs, **plan))
+            one_run(bench, name, seed, recipe_for(bench, name, seed, **plan))
             report(out, settings)
     click.echo((out / "report.md").read_text(encoding="utf-8"))
 
@@ -84,14 +111,14 @@ class Bench:
 
     Attributes:
         out: folder of the study.
-        bank: the critics' experts.
+        banks: the critics' experts.
         real: images that are trained on, for the probe.
         test: images that figures are from.
         device: where training takes place.
     """
 
     out: Path
-    bank: list[Member]
+    banks: Mapping[str, list[Member]]
     real: Tensor
     test: TestImages
     device: str
@@ -112,47 +139,51 @@ def report(out: Path, settings: dict[str, Any]) -> None:
 
 
 def recipe_for(
-    out: Path, variant: str, seed: int, bank: list[str], kimg: float, critics: int, snapshots: int, samples: int
+    bench: Bench, name: str, seed: int, kimg: float, critics: int, snapshots: int, samples: int
 ) -> GANRecipe:
     """The recipe of one run; an eighth of the images is seen before the first critic comes."""
-    strategy, augment = VARIANTS[variant]
+    variant, out = VARIANTS[name], bench.out
     first, rest = kimg / 8, 7 * kimg / 8
-    stages = {"none": [kimg], "fixed": [first, rest], "progressive": [first, *[rest / critics] * critics]}[strategy]
+    stages = {"none": [kimg], "fixed": [first, rest], "progressive": [first, *[rest / critics] * critics]}
+    bank = [] if variant.strategy == "none" else [member.spec for member in bench.banks[variant.bank]]
+    table = {"bank": bank, "strategy": variant.strategy, "count": critics, "width": 64, "probe_images": 1000}
     return GANRecipe.from_dict(
         {
             "data": {"images": str(out / "images"), "validation": str(out / "validation")},
             "model": {"configuration": "mini", "resolution": 32, "image_channels": 1},
-            "critics": {"bank": bank, "strategy": strategy, "count": critics, "width": 64, "probe_images": 1000},
+            "critics": {**table, **variant.options},
             "training": {
-                "stages": stages,
+                "stages": stages[variant.strategy],
                 "batch_size": 16,
                 "learning_rate": 0.005,
                 "path_length": -1.0,
                 "seed": seed,
                 "snapshot": kimg / snapshots,
-                "augment": list(augment),
+                "augment": list(variant.augment),
             },
             "evaluation": {"features": JUDGE, "samples": samples},
         }
     )
 
 
-def one_run(bench: Bench, variant: str, seed: int, recipe: GANRecipe) -> None:
+def one_run(bench: Bench, name: str, seed: int, recipe: GANRecipe) -> None:
     """Train one variant, or go on with it, and measure its best snapshot on test images."""
-    folder = bench.out / f"{variant}-{seed}"
+    folder = bench.out / f"{name}-{seed}"
     if (folder / DONE).exists():
         return
-    click.echo(f"{variant}, seed {seed}", err=True)
+    click.echo(f"{name}, seed {seed}", err=True)
     if not (folder / RUN).exists():
         begin_run(recipe, folder)
-        share_first_stage(bench.out, variant, seed, folder)
+        share_first_stage(bench.out, name, seed, folder)
     outcome = train_gan(recipe, folder, resume=True, device=bench.device)
     save_outcome(outcome, recipe, folder / "model")
     expert, records = outcome.expert.cpu(), outcome.records
     save_png(bench.test.pictures(expert), folder / "samples.png")
     best = records[outcome.best]["best"]
+    variant = VARIANTS[name]
+    probing = [*bench.banks["drawn"], *bench.banks["zoo"]] if variant.strategy == "none" else bench.banks[variant.bank]
     result = {
-        "variant": variant,
+        "variant": name,
         "seed": seed,
         "distances": bench.test.distances(expert),
         "validation": best["distance"],
@@ -160,18 +191,19 @@ def one_run(bench: Bench, variant: str, seed: int, recipe: GANRecipe) -> None:
         "seconds": sum(record["seconds"] for record in records),
         "curve": seen_in_all(records),
         "critics": [[each["name"] for each in record["critics"]] for record in records],
-        "probes": probe_stages(folder, len(records), expert.generator, bench.bank, bench.real, seed),
+        "probes": probe_stages(folder, len(records), expert.generator, probing, bench.real, seed),
     }
     with replacing(folder / DONE) as file:
         file.write(json.dumps(result).encode())
 
 
-def share_first_stage(out: Path, variant: str, seed: int, folder: Path) -> None:
-    """``fixed`` and ``progressive`` begin alike: take over what the other has, where it is finished."""
-    strategy, augment = VARIANTS[variant]
-    for name, (other, same) in VARIANTS.items():
-        record = out / f"{name}-{seed}" / "stage-0" / STAGE
-        if name == variant or "none" in (strategy, other) or same != augment or not record.exists():
+def share_first_stage(out: Path, name: str, seed: int, folder: Path) -> None:
+    """Whatever begins without critics begins alike: take over what another variant has, where it is finished."""
+    own = VARIANTS[name]
+    for other, variant in VARIANTS.items():
+        record = out / f"{other}-{seed}" / "stage-0" / STAGE
+        alone = "none" in (own.strategy, variant.strategy)
+        if other == name or alone or own.augment != variant.augment or not record.exists():
             continue
         if "best" in json.loads(record.read_text(encoding="utf-8")):
             shutil.copytree(record.parent, folder / "stage-0")

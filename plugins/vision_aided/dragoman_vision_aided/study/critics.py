@@ -15,7 +15,7 @@ from dragoman_timm.architecture import build_network
 from dragoman_timm.expert import Timm
 from dragoman_vision_aided.study.procedural import SIDE, make
 
-__all__ = ["BANK", "configuration", "pretrain"]
+__all__ = ["BANK", "ZOO", "configuration", "pretrain"]
 
 _VIT = {"img_size": SIDE, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 4}
 #: Task, architecture, its arguments, and the taps of the critic.
@@ -35,6 +35,8 @@ BANK: dict[str, tuple[str, str, dict[str, Any], str]] = {
     ),
     "waves-vit": ("waves", "vit_tiny_patch16_224", _VIT, "stage.1+pooled"),
 }
+#: Experts of the mini zoo, which were trained on 55,000 garments, by their labels or by captions.
+ZOO = ("vgg-fashion:stage.2+stage.3", "swin-fashion:stage.1+stage.2", "clip-fashion", "guide-fashion:features")
 _IMAGES, _HELD_OUT = 6000, 500
 
 

@@ -24,30 +24,31 @@ _PICTURES = 64
 
 
 class TestImages:
-    """Test images, a judge, and principal components of pixels.
+    """Test images, judges, and principal components of pixels.
 
     Args:
         images: uint8 ``[N, 1, 32, 32]``; some are compared, the others fix the principal components.
         samples: compared on either side.
-        judge: ``NAME:PORT``.
+        judges: ``NAME[=ADDRESS]:PORT`` of experts, by what they are called in tables.
     """
 
     __test__ = False  # no test of pytest
 
-    def __init__(self, images: Tensor, samples: int, judge: str) -> None:
+    def __init__(self, images: Tensor, samples: int, judges: Mapping[str, str]) -> None:
         order = torch.randperm(len(images), generator=generator_for(0, "test"))
         chosen, others = images[order[:samples]], images[order[samples:]]
-        self.evaluator = Evaluator(judge, chosen, samples, 1, [])
+        self.evaluators = {name: Evaluator(spec, chosen, samples, 1, []) for name, spec in judges.items()}
         rows = _flat(others)
         self.centre = rows.mean(dim=0)
         _, _, directions = torch.linalg.svd(rows - self.centre, full_matrices=False)
         self.directions, self.real = directions[:_COMPONENTS].T, _flat(chosen)
 
     def distances(self, expert: StyleGAN2) -> dict[str, float]:
-        """Fréchet distances in the judge's features and in the first principal components of pixels."""
+        """Fréchet distances in the judges' features and in the first principal components of pixels."""
         fake = _flat(draw_images(expert, len(self.real), 1))
         pixels = [(rows - self.centre) @ self.directions for rows in (self.real, fake)]
-        return {self.evaluator.label: self.evaluator.distance(expert), "pixels": frechet_distance(*pixels)}
+        seen = {name: evaluator.distance(expert) for name, evaluator in self.evaluators.items()}
+        return {**seen, "pixels": frechet_distance(*pixels)}
 
     def pictures(self, expert: StyleGAN2) -> Image.Image:
         """Samples side by side."""
@@ -94,7 +95,7 @@ def _probes(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for run in runs:
         for probed, critics in zip(run["probes"], run["critics"], strict=True):
             accuracy = {each["name"]: f"{each['mean']:.3f}" for each in probed}
-            cells = [f"**{accuracy[name]}**" if name in critics else accuracy[name] for name in names]
+            cells = [f"**{accuracy[name]}**" if name in critics else accuracy.get(name, "") for name in names]
             yield f"| {run['variant']} | {run['seed']} | {len(critics)} | {' | '.join(cells)} |"
 
 
