@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from PIL import Image
 
 pytest.importorskip("dragoman_minizoo")
 pytest.importorskip("dragoman_timm")
@@ -13,7 +14,9 @@ pytest.importorskip("manimgx_fonts")
 from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.judging import tabulate
+from dragoman_vision_aided.study.overfitting import overfitting
 from dragoman_vision_aided.study.pictograms import _pictograms
+from dragoman_vision_aided.study.pictures import stacked
 from dragoman_vision_aided.study.procedural import TASKS, make
 
 
@@ -52,7 +55,7 @@ def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
 def finished(variant, distances, curve, **of):
     """What the study writes down about a run, with one probe for each entry of ``critics``."""
     probed = [{"name": name, "mean": 0.9 - 0.1 * len(of["critics"]), "std": 0.0} for name in "ab"]
-    common = {"seed": 0, "best_at": 20, "seconds": 1.0, "probes": [probed] * len(of["critics"])}
+    common = {"seed": 0, "best_at": 20, "seconds": 1.0, "overfitting": 0.1, "probes": [probed] * len(of["critics"])}
     return {**common, "variant": variant, "distances": {"judge": distances}, "curve": curve, **of}
 
 
@@ -75,6 +78,24 @@ def test_ratios_are_of_runs_with_the_same_seed_and_augmentation():
     lines = tabulate(RUNS).splitlines()
     assert "| progressive | plain | 1.25 (1.50, 1.00) |" in lines
     assert not any(line.startswith("| progressive+diffaugment | plain") for line in lines)
+
+
+def test_overfitting_is_where_unseen_images_lie_between_training_ones_and_generated_ones():
+    known, other, fake = (torch.full((16, 1, 8, 8), grey, dtype=torch.uint8) for grey in (200, 150, 100))
+
+    def brightness(images):
+        return images.mean(dim=(1, 2, 3))
+
+    assert overfitting(brightness, known, other, fake) == pytest.approx(0.5)
+    assert overfitting(brightness, known, known, fake) == 0
+
+
+def test_pictures_stand_one_above_the_other(tmp_path):
+    for name, grey in (("a", 0), ("b", 255)):
+        Image.new("L", (200, 80), grey).save(tmp_path / f"{name}.png")
+    sheet = stacked({name: tmp_path / f"{name}.png" for name in "ab"})
+    assert sheet.size == (200, 120)
+    assert (sheet.getpixel((100, 40)), sheet.getpixel((100, 100))) == (0, 255)
 
 
 def test_the_table_of_probes_marks_critics():

@@ -17,11 +17,14 @@ from dragoman.images import save_png, to_pil
 from dragoman_minizoo.data import fashion_mnist
 from dragoman_vision_aided.bank import Member, load_bank
 from dragoman_vision_aided.publishing import save_outcome
+from dragoman_vision_aided.ranking import draw_images
 from dragoman_vision_aided.recipe import GANRecipe
 from dragoman_vision_aided.run import RUN, STAGE, StageRecord, begin_run, train_gan
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.critics import BANK, ZOO, pretrain
 from dragoman_vision_aided.study.judging import TestImages, tabulate
+from dragoman_vision_aided.study.overfitting import overfitting
+from dragoman_vision_aided.study.pictures import stacked
 from dragoman_vision_aided.study.probing import probe_stages
 
 __all__ = ["VARIANTS", "main", "recipe_for"]
@@ -29,7 +32,7 @@ __all__ = ["VARIANTS", "main", "recipe_for"]
 JUDGE = "judge-fashion:features"
 #: An expert of the drawn bank that judges what the zoo's critics have helped to train, since it saw no garment.
 OTHER = "heaps-convnext"
-DONE = "done.json"
+DONE, SAMPLES = "done.json", "samples.png"
 #: Samples of the distances that are reported, and seeds that a report looks for.
 _TESTED, _MOST_SEEDS = 5000, 100
 _DIFFAUGMENT = ("color", "translation", "cutout")
@@ -94,6 +97,7 @@ def main(
         out,
         {"drawn": load_bank(drawn), "zoo": load_bank(ZOO)},
         fashion_mnist("train").images[:count],
+        fashion_mnist("validation").images[: plan["samples"]],
         TestImages(fashion_mnist("test").images, _TESTED, judges),
         device,
     )
@@ -113,6 +117,7 @@ class Bench:
         out: folder of the study.
         banks: the critics' experts.
         real: images that are trained on, for the probe.
+        unseen: validation images.
         test: images that figures are from.
         device: where training takes place.
     """
@@ -120,6 +125,7 @@ class Bench:
     out: Path
     banks: Mapping[str, list[Member]]
     real: Tensor
+    unseen: Tensor
     test: TestImages
     device: str
 
@@ -136,6 +142,8 @@ def report(out: Path, settings: dict[str, Any]) -> None:
     ):
         with replacing(out / name) as file:
             file.write(content.encode())
+    first = {run["variant"]: out / f"{run['variant']}-{run['seed']}" / SAMPLES for run in reversed(runs)}
+    save_png(stacked(dict(reversed(first.items()))), out / "pictures.png")
 
 
 def recipe_for(
@@ -178,7 +186,8 @@ def one_run(bench: Bench, name: str, seed: int, recipe: GANRecipe) -> None:
     outcome = train_gan(recipe, folder, resume=True, device=bench.device)
     save_outcome(outcome, recipe, folder / "model")
     expert, records = outcome.expert.cpu(), outcome.records
-    save_png(bench.test.pictures(expert), folder / "samples.png")
+    save_png(bench.test.pictures(expert), folder / SAMPLES)
+    assert expert.discriminator is not None
     best = records[outcome.best]["best"]
     variant = VARIANTS[name]
     probing = [*bench.banks["drawn"], *bench.banks["zoo"]] if variant.strategy == "none" else bench.banks[variant.bank]
@@ -190,6 +199,9 @@ def one_run(bench: Bench, name: str, seed: int, recipe: GANRecipe) -> None:
         "best_at": best["images"],
         "seconds": sum(record["seconds"] for record in records),
         "curve": seen_in_all(records),
+        "overfitting": overfitting(
+            expert.discriminator, bench.real, bench.unseen, draw_images(expert, len(bench.unseen), seed + 1)
+        ),
         "critics": [[each["name"] for each in record["critics"]] for record in records],
         "probes": probe_stages(folder, len(records), expert.generator, probing, bench.real, seed),
     }

@@ -62,12 +62,13 @@ def tabulate(runs: Sequence[Mapping[str, Any]]) -> str:
 
 def _distances(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     measures = list(runs[0]["distances"])
-    yield f"| variant | seeds | {' | '.join(measures)} | best at image | CPU seconds |"
-    yield "|---" * (4 + len(measures)) + "|"
+    yield f"| variant | seeds | {' | '.join(measures)} | overfitting | best at image | seconds |"
+    yield "|---" * (5 + len(measures)) + "|"
     for variant in dict.fromkeys(run["variant"] for run in runs):
         own = [run for run in runs if run["variant"] == variant]
         cells = [_spread([run["distances"][name] for run in own]) for name in measures]
         at, seconds = mean(run["best_at"] for run in own), mean(run["seconds"] for run in own)
+        cells.append(f"{mean(run['overfitting'] for run in own):.2f}")
         yield f"| {variant} | {len(own)} | {' | '.join(cells)} | {at:,.0f} | {seconds:.0f} |"
 
 
@@ -100,7 +101,7 @@ def _probes(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+    return f"{mean(values):.3g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
 
 
 def _flat(images: Tensor) -> Tensor:
