@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dragoman.errors import InputError
 from dragoman_codec.bjontegaard import bd_rate
+from dragoman_codec.drawing import svg
 from dragoman_codec.evaluation import Coder, Point, curve_of, of_pillow
 from dragoman_codec.expert import Codec
 from dragoman_codec.photographs import UNSEEN, photographs
@@ -19,14 +20,15 @@ from dragoman_codec.photographs import UNSEEN, photographs
 __all__ = ["main"]
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
-PILLOW = {"JPEG": (5, 10, 20, 40, 60, 80), "WEBP": (0, 10, 30, 50, 75, 90)}
+PILLOW = {"JPEG": (5, 10, 20, 40, 60, 80), "WebP": (0, 10, 30, 50, 75, 90)}
 
 
 @click.command()
 @click.argument("model")
 @click.option("--fixed", multiple=True, help="Address of a codec of one quality; give one for each quality.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the curves, as JSON.")
-def main(model: str, fixed: tuple[str, ...], out: Path | None) -> None:
+@click.option("--plot", type=click.Path(path_type=Path), help="File for a picture of them, as SVG.")
+def main(model: str, fixed: tuple[str, ...], out: Path | None, plot: Path | None) -> None:
     """Compare the codec MODEL over its knob with codecs of one quality, with JPEG and with WebP."""
     pictures = photographs(UNSEEN)
     codec = Codec.from_pretrained(model)
@@ -42,6 +44,8 @@ def main(model: str, fixed: tuple[str, ...], out: Path | None) -> None:
     if out:
         content = {name: [asdict(point) for point in points] for name, points in curves.items()}
         out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if plot:
+        plot.write_text(svg(curves), encoding="utf-8")
 
 
 def _coded(codec: Codec, quality: float | None, picture: Tensor) -> tuple[bytes, Tensor]:

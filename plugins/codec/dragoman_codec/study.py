@@ -53,8 +53,8 @@ def runs_of(steps: int, seed: int, pictures: Path | None) -> list[Run]:
         return Plan(low, high, steps=count, seed=seed, film=film, pictures=pictures)
 
     return [
-        *(Run(f"fixed-{place}", plan(value, value, steps)) for place, value in enumerate(lambdas)),
         Run("knob-total", plan(LOW, HIGH, total)),
+        *(Run(f"fixed-{place}", plan(value, value, steps)) for place, value in enumerate(lambdas)),
         Run("knob-each", plan(LOW, HIGH, same)),
         Run("without-film", plan(LOW, HIGH, steps, film=False)),
         Run("knob-each-double", plan(LOW, HIGH, same), scale=2),
