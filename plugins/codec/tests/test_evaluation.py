@@ -1,9 +1,12 @@
+from xml.etree import ElementTree
+
 import pytest
 import torch
 
 from dragoman.errors import InputError
 from dragoman_codec.bjontegaard import bd_rate
-from dragoman_codec.evaluation import curve_of, of_pillow, psnr
+from dragoman_codec.drawing import svg
+from dragoman_codec.evaluation import Point, curve_of, of_pillow, psnr
 
 REFERENCE = [(0.131, 27.58), (0.209, 29.20), (0.320, 30.97), (0.478, 32.84), (0.669, 34.53)]
 
@@ -51,3 +54,12 @@ def test_psnr():
     one = torch.zeros(3, 4, 4).byte()
     assert psnr(one, one) == float("inf")
     assert psnr(one, one + 255) == 0
+
+
+def test_curves_are_drawn():
+    points = [Point(0, 0.2, 27.3, 0.9), Point(1, 0.7, 31.8, 0.95), Point(2, 2.5, 39.0, 0.99)]
+    document = ElementTree.fromstring(svg({"ours & theirs": points, "JPEG": points[:2]}))
+    texts = [element.text for element in document.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"ours & theirs", "JPEG", "bits per pixel", "27", "31"} <= set(texts)
+    lines = [element.get("points") for element in document.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert lines[0] == lines[1]  # the point beyond the picture is left out

@@ -11,6 +11,7 @@ from dragoman_codec.bottleneck import EntropyBottleneck
 from dragoman_codec.coding import decode_side, encode_symbols, range_decoder
 from dragoman_codec.gaussian import LARGEST_LEVEL, LEAST_SCALE, GaussianConditional, scale_of_level
 from dragoman_codec.gdn import GDN
+from dragoman_codec.lapped import LappedHyperprior
 from dragoman_codec.training import RateDistortion
 
 
@@ -140,3 +141,24 @@ def test_channels_that_say_nothing_are_not_written():
     payload = encode_symbols(side, tables, latents, levels, 0, 0)
     assert len(payload) <= 8
     assert torch.equal(decode_side(range_decoder(payload), tables, (3, 2, 2)), side)
+
+
+def test_a_lapped_transform_begins_as_principal_components():
+    """As many latents as a block has values, and no random weights, give the image back but for its border."""
+    network = LappedHyperprior(192, 768)
+    coarse = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images = functional.interpolate(coarse, (128, 128), mode="bicubic").clamp(0, 1)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data.zero_()
+    network.start(images)
+    with torch.no_grad():
+        made = network.g_s(network.g_a(images))
+    torch.testing.assert_close(made, images, atol=0.02, rtol=0)
+    few = LappedHyperprior(16, 24)
+    few.start(images)
+    latents = few.g_a(images)
+    _, scales = few.prior(torch.zeros(1, few.S, 2, 2))
+    assert (latents.abs().mean(dim=(0, 2, 3)) / scales.mean(dim=(0, 2, 3))).max() < 1.5
+    with torch.no_grad():
+        assert (few.g_s(latents) - images).square().mean() < 0.1 * images.var()

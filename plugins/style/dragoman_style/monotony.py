@@ -1,16 +1,42 @@
-"""Does each loss fall as its own coefficient rises?"""
+"""``python -m dragoman_style.monotony``: does each loss fall as its own coefficient rises?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import click
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from dragoman.expert import Expert
+from dragoman_codec.photographs import UNSEEN, photographs
 from dragoman_style.expert import StyleTransfer
-from dragoman_style.training import StyleTraining
+from dragoman_style.training import GRAMS, StyleTraining
+from dragoman_timm.expert import Vgg
 
-__all__ = ["losses_over"]
+__all__ = ["GRID", "judge_of", "losses_over", "unseen_crops"]
+
+GRID = (0.1, 0.3, 1.0, 3.0, 10.0)
+_PLACES = ((40, 60), (150, 200))
+
+
+def judge_of(model: StyleTransfer, eye: Expert, tensors: Mapping[str, Tensor]) -> StyleTraining:
+    """The method that a model was trained with, by its eye and the tensors in ``grams.safetensors``."""
+    grams, scales = (
+        {name.removeprefix(kind): value for name, value in tensors.items() if name.startswith(kind)}
+        for kind in ("gram.", "scale.")
+    )
+    return StyleTraining(model.network, eye, grams, scales=scales)
+
+
+def unseen_crops(size: int) -> Tensor:
+    """Two crops of each of six photographs that nothing here is trained on, ``[12, 3, S, S]`` in [0, 1]."""
+    crops = [
+        picture[:, top : top + size, left : left + size] for picture in photographs(UNSEEN) for top, left in _PLACES
+    ]
+    return torch.stack(crops).float() / 255
 
 
 @torch.no_grad()
@@ -44,3 +70,20 @@ def _mean(
         style = torch.full((len(photographs),), number)
         total += float(judge.judge(made, photographs, style)[loss].mean())
     return total / len(model.config["names"])
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--crop", default=64, show_default=True, help="Side of the crops.")
+def main(run: Path, crop: int) -> None:
+    """Measure the model in the folder RUN, as ``dragoman_style.train`` wrote it with its own small VGG."""
+    model = StyleTransfer.from_pretrained(run)
+    judge = judge_of(model, Vgg.from_pretrained(run / "eye"), load_file(run / GRAMS))
+    click.echo(f"{'loss':12}" + "".join(f"{value:>9g}" for value in GRID))
+    for name, losses in losses_over(model, judge, unseen_crops(crop), GRID).items():
+        falls = "falls" if losses == sorted(losses, reverse=True) else "does not fall everywhere"
+        click.echo(f"{name:12}" + "".join(f"{value:9.4f}" for value in losses) + f"  {falls}")
+
+
+if __name__ == "__main__":
+    main()

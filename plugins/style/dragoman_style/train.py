@@ -20,7 +20,7 @@ from dragoman_registry.image_folder import image_paths, read_image
 from dragoman_style.expert import StyleTransfer
 from dragoman_style.eye import Recognition, Sources, config_of, expert_of
 from dragoman_style.network import SITES
-from dragoman_style.training import LAYERS, StyleTraining, grams_of, scales_of
+from dragoman_style.training import GRAMS, LAYERS, StyleTraining, grams_of, scales_of
 from dragoman_yoto.coefficient import Coefficient
 from dragoman_yoto.family import LossFamily
 from dragoman_yoto.method import LossConditional
@@ -30,8 +30,6 @@ __all__ = ["FILM", "family_of", "tiles_of", "train_eye", "train_style"]
 FILM: dict[str, Any] = {"hidden": 64, "strength": 0.5}
 #: Crops by which the losses are scaled.
 _FIRST = 128
-#: Name of the file with the Gram matrices and scales, by which a model is judged without the pictures of its styles.
-GRAMS = "grams.safetensors"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 

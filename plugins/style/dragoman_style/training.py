@@ -13,11 +13,13 @@ from dragoman.training.method import Batch, Losses, Method, Phase
 from dragoman_style.network import StyleNet
 from dragoman_timm.style import gram, total_variation
 
-__all__ = ["LAYERS", "StyleTraining", "grams_of", "scales_of"]
+__all__ = ["GRAMS", "LAYERS", "StyleTraining", "grams_of", "scales_of"]
 
 #: Style losses, and the ports of a VGG whose maps they compare.
 LAYERS = {f"conv{k + 1}": f"stage.{k}" for k in range(4)}
 _CONTENT = "stage.2"
+#: Name of the file with the Gram matrices and scales, by which a model is judged without the pictures of its styles.
+GRAMS = "grams.safetensors"
 
 
 class StyleTraining(Method):
