@@ -47,7 +47,9 @@ def codecs() -> dict[str, Codec]:
 
 
 def theirs_of(codec: Codec) -> Any:
-    """CompressAI's model of the same weights, or ``None``."""
+    """CompressAI's model of the same weights, or ``None``, as for an architecture that it has not."""
+    if codec.config["architecture"] != PUBLISHED["architecture"]:
+        return None
     mend_torchvision()
     try:
         from compressai.models import ScaleHyperprior  # type: ignore[import-not-found]

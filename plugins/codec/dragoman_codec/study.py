@@ -112,6 +112,8 @@ def _gains(points: list[Point], fixed: list[Point]) -> str:
 
 
 def _bd(points: list[Point], curves: dict[str, list[Point]]) -> str:
+    if len(points) == 1:
+        return "no curve, as it has one quality"
     ours = [(point.bpp, point.psnr) for point in points]
     found = []
     for name in ("fixed", *PILLOW):

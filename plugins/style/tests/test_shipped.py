@@ -38,12 +38,14 @@ def judge(model):
 
 
 def test_each_loss_falls_as_its_own_coefficient_rises(model, judge, crops):
-    """Over the whole grid, and for each of the five."""
+    """Over the whole grid, but for the lowest layer: at a hundredth of the photographs' distance it falls from end to
+    end only, which the documentation says."""
     found = losses_over(model, judge, crops, GRID)
     assert len(found) == 5
+    assert found["style.conv1"][-1] < 0.6 * found.pop("style.conv1")[0]
     for name, losses in found.items():
         assert losses == sorted(losses, reverse=True), (name, losses)
-        assert losses[-1] < 0.9 * losses[0], (name, losses)
+        assert losses[-1] < 0.6 * losses[0], (name, losses)
 
 
 @torch.no_grad()
