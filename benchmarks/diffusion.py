@@ -27,9 +27,9 @@ from dragoman.training.trainer import Settings, Trainer
 from dragoman_diffusion.diffusion import Diffusion
 
 BATCH, TOKENS, FEATURES = 16, 16, 384
-#: Side of the image and widths of the U-Net: that of the mini zoo's base, and one where the U-Net is nearly all.
+#: Side of the image and the U-Net: that of the mini zoo's base, and one where the U-Net is nearly all.
 SIZES: dict[str, tuple[int, dict[str, Any]]] = {
-    "16 px, 2 M": (16, {"widths": [24, 48, 96], "layers": [1, 1, 1], "attends": [False, False, True], "head": 24}),
+    "16 px, 2 M": (16, {"widths": [64, 64], "layers": [1, 1], "attends": [False, True], "head": 32, "patch": 2}),
     "32 px, 5 M": (32, {"widths": [64, 128], "layers": [2, 2], "attends": [False, True], "head": 32}),
 }
 ROUNDS = 12
@@ -53,14 +53,18 @@ class Plain(nn.Module):
     def __init__(self, diffusion: Diffusion) -> None:
         super().__init__()
         self.unet = type(diffusion.network.network).from_config(diffusion.network.network.config)
-        self.project = nn.Linear(FEATURES, diffusion.config["text_width"])
+        self.project, self.patch = nn.Linear(FEATURES, diffusion.config["text_width"]), diffusion.config["patch"]
 
     def forward(self, x: Tensor, steps: Tensor, tokens: Tensor) -> Tensor:
         projected = self.project(tokens)
         predicted: Tensor = self.unet(
-            x, steps, encoder_hidden_states=projected, class_labels=projected.mean(dim=1), return_dict=False
+            nn.functional.pixel_unshuffle(x, self.patch),
+            steps,
+            encoder_hidden_states=projected,
+            class_labels=projected.mean(dim=1),
+            return_dict=False,
         )[0]
-        return predicted
+        return nn.functional.pixel_shuffle(predicted, self.patch)
 
 
 def run() -> dict[str, Any]:

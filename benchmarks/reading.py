@@ -1,8 +1,8 @@
 """What keeps a translator from learning the wording of its captions by heart: noise on tokens, and hidden tokens.
 
 The text half of `diffusion` (attention-pooled MiniLM tokens) and a small head learn the class and the mentioned levels
-of captions of real images, with and without either; then they read captions in unseen words. Accuracies as
-class / mentioned levels.
+of captions of real images, from two of MiniLM's layers, with and without either; then they read captions in unseen
+words. Accuracies as class / mentioned levels.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from dragoman_minizoo.demo import held_out_prompts
 from dragoman_minizoo.vocabulary import TRAINING, describe
 
 CAPTIONS, PROMPTS, STEPS, BATCH, WIDTH = 6000, 300, 400, 128, 64
+#: The last layer of MiniLM, and an earlier one, which is nearer to the words themselves.
+PORTS = ("tokens", "hidden.4")
 #: Noise in units of the embeddings, whose standard deviation is 0.42; share of hidden tokens.
 WAYS = {
     "as they are": (0.0, 0.0),
@@ -56,21 +58,25 @@ class Reading(nn.Module):
 def run() -> dict[str, Any]:
     torch.set_num_threads(1)
     bert = load_expert("bert")
-    training = written(bert)
+    return {port: read_from(bert, port) for port in PORTS}
+
+
+def read_from(bert: Any, port: str) -> dict[str, Any]:
+    training = written(bert, port)
     asked = {
-        tier: Read(bert.encode(one.captions, "tokens"), one.label, one.levels, one.mentioned)
+        tier: Read(bert.encode(one.captions, port), one.label, one.levels, one.mentioned)
         for tier, one in held_out_prompts(PROMPTS).items()
     }
     return {name: judge(learn(training, *way), asked) for name, way in WAYS.items()}
 
 
-def written(bert: Any) -> Read:
+def written(bert: Any, port: str) -> Read:
     captioner: Any = load_expert("captioner-fashion")
     data, generator = fashion_mnist("train"), generator_for(0, "reading")
     label = data.labels[:CAPTIONS]
     seen = levels(measure(data.images[:CAPTIONS].float() / 255), label, captioner.boundaries)
     said = [describe(one, row, TRAINING, generator) for one, row in zip(label.tolist(), seen.tolist(), strict=True)]
-    tokens = bert.encode([caption for caption, _ in said], "tokens")
+    tokens = bert.encode([caption for caption, _ in said], port)
     return Read(tokens, label, seen, torch.tensor([mentioned for _, mentioned in said]))
 
 
