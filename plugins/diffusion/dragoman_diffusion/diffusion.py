@@ -18,7 +18,7 @@ from dragoman.representation import Representation, Tokens, length, randn_rows
 from dragoman.translator import Translator
 from dragoman_diffusion.blocks import TIME_FEATURES, time_features
 from dragoman_diffusion.health import caption_gap, estimate_strip, loss_by_band
-from dragoman_diffusion.lowres import Degraded, crop_rows, degrade, shrink
+from dragoman_diffusion.lowres import Degraded, crop_rows, degrade, prior_of, shrink
 from dragoman_diffusion.options import check_choice, check_known, check_modality, check_range
 from dragoman_diffusion.prediction import PREDICTIONS, clean_from, loss_weight, prediction_target
 from dragoman_diffusion.published import SIZES
@@ -71,7 +71,8 @@ class Diffusion(Translator):
         scaled_skips: whether residual sums are divided by the root of 2.
         schedule: ``"cosine"`` or ``"linear"``.
         timesteps: number of discrete times in training, 0 for continuous time.
-        prediction: ``"epsilon"``, ``"sample"`` or ``"v_prediction"``.
+        prediction: ``"epsilon"``, ``"sample"``, ``"v_prediction"``, or ``"residual"``, which for a super-resolution
+            stage is what the smaller image and the noisy one together do not say yet.
         min_snr: gamma of the min-SNR weights, 0 for none.
         dropout: share of conditions that are dropped in training.
     """
@@ -198,8 +199,10 @@ class Diffusion(Translator):
         alpha, sigma = (value.view(-1, 1, 1, 1) for value in self.schedule.alpha_sigma(t))
         kind = self.config["prediction"]
         predicted = self._network(alpha * clean + sigma * noise, t, self.text(condition), degraded)
-        error = (predicted.float() - prediction_target(kind, clean, noise, alpha, sigma)).square().mean(dim=(1, 2, 3))
-        return error * loss_weight(kind, alpha, sigma, self.config["min_snr"]).flatten()
+        prior = degraded and prior_of(degraded, self.schedule)
+        wanted = prediction_target(kind, clean, noise, alpha, sigma, prior)
+        error = (predicted.float() - wanted).square().mean(dim=(1, 2, 3))
+        return error * loss_weight(kind, alpha, sigma, self.config["min_snr"], prior).flatten()
 
     def knobs(self) -> tuple[Knob, ...]:
         """Of :data:`KNOBS` those that this stage has: only a super-resolution stage is augmented."""
@@ -284,7 +287,7 @@ class Diffusion(Translator):
         self, condition: Representation, degraded: Degraded | None, chosen: Mapping[str, Any]
     ) -> Callable[[Tensor, Tensor], Tensor]:
         scale, kind = chosen["guidance_scale"], self.config["prediction"]
-        tokens = self.text.checked(condition)
+        tokens, prior = self.text.checked(condition), degraded and prior_of(degraded, self.schedule)
         if scale != 1:
             tokens = join_conditions(tokens, self._negative(tokens, chosen["negative"]))
             degraded = degraded and Degraded(degraded.images.repeat(2, 1, 1, 1), degraded.level.repeat(2))
@@ -297,7 +300,7 @@ class Diffusion(Translator):
                 both = self._network(x.repeat(2, 1, 1, 1), t.repeat(2), described, degraded)
                 predicted = torch.lerp(both[len(x) :], both[: len(x)], scale)
             alpha, sigma = (value.view(-1, 1, 1, 1) for value in self.schedule.alpha_sigma(t))
-            return dynamic_threshold(clean_from(kind, predicted, x, alpha, sigma), chosen["threshold"])
+            return dynamic_threshold(clean_from(kind, predicted, x, alpha, sigma, prior), chosen["threshold"])
 
         return estimate
 

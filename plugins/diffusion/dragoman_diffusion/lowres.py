@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dragoman_diffusion.prediction import Prior
 from dragoman_diffusion.schedule import Schedule
 
-__all__ = ["Degraded", "crop_rows", "degrade", "shrink"]
+__all__ = ["Degraded", "crop_rows", "degrade", "prior_of", "shrink"]
+
+#: Standard deviation of what an enlarged image lacks, in units of images in [-1, 1].
+LACKING = 0.25
 
 
 class Degraded(NamedTuple):
@@ -44,6 +48,17 @@ def degrade(low: Tensor, size: Sequence[int], level: Tensor, noise: Tensor, sche
     enlarged = functional.interpolate(low, tuple(size), mode="bilinear", align_corners=False)
     alpha, sigma = (value.view(-1, 1, 1, 1) for value in schedule.alpha_sigma(level))
     return Degraded(alpha * enlarged + sigma * noise, level)
+
+
+def prior_of(degraded: Degraded, schedule: Schedule) -> Prior:
+    """What the smaller image says of the one to be made: with more noise on it, less.
+
+    Args:
+        degraded: enlarged images with noise, about of unit variance, and their levels.
+        schedule: by which the noise was added.
+    """
+    alpha, sigma = (value.view(-1, 1, 1, 1) for value in schedule.alpha_sigma(degraded.level))
+    return Prior(alpha * degraded.images, (sigma.square() + LACKING**2).sqrt())
 
 
 def crop_rows(batches: Sequence[Tensor], side: int, generator: torch.Generator | None) -> list[Tensor]:

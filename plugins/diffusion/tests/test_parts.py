@@ -7,9 +7,9 @@ from diffusers import DDPMScheduler
 from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman.errors import InputError, PackageError, PortError
 from dragoman.stores import locate
-from dragoman_diffusion.lowres import crop_rows, degrade
+from dragoman_diffusion.lowres import crop_rows, degrade, prior_of
 from dragoman_diffusion.pixels import Pixels
-from dragoman_diffusion.prediction import PREDICTIONS, clean_from, loss_weight, prediction_target
+from dragoman_diffusion.prediction import PREDICTIONS, Prior, clean_from, loss_weight, prediction_target
 from dragoman_diffusion.sampling import SAMPLERS, denoise
 from dragoman_diffusion.schedule import SCHEDULES, Schedule
 from dragoman_diffusion.thresholding import dynamic_threshold
@@ -61,6 +61,34 @@ def test_predictions_invert_and_their_weights_agree(kind):
     loss = loss_weight(kind, alpha, sigma, 5.0) * (wrong - target).square()
     torch.testing.assert_close(loss, (alpha / sigma).square().clamp(max=5) * error.square())
     assert (loss_weight(kind, alpha, sigma, 0.0) == 1).all()
+
+
+def test_a_residual_is_minus_v_without_a_prior_and_small_with_a_good_one():
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(50, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    t = torch.linspace(0.02, 0.98, 50).double()
+    alpha, sigma = (value.view(-1, 1, 1, 1) for value in Schedule("cosine").alpha_sigma(t))
+    velocity = prediction_target("v_prediction", clean, noise, alpha, sigma)
+    torch.testing.assert_close(prediction_target("residual", clean, noise, alpha, sigma), -velocity)
+    noisy, prior = alpha * clean + sigma * noise, Prior(clean, torch.full((50, 1, 1, 1), 0.25).double())
+    residual = prediction_target("residual", clean, noise, alpha, sigma, prior)
+    torch.testing.assert_close(clean_from("residual", residual, noisy, alpha, sigma, prior), clean)
+    # The prior's mean is right, so all that is left is the noise that the posterior lets in.
+    estimate = clean_from("residual", torch.zeros_like(clean), noisy, alpha, sigma, prior)
+    assert (estimate - clean).abs().mean() < 0.1 < (alpha * noisy - clean).abs().mean()
+    weight = loss_weight("residual", alpha, sigma, 5.0, prior)
+    error = weight * (residual - 0).square()
+    torch.testing.assert_close(error, (alpha / sigma).square().clamp(max=5) * (estimate - clean).square())
+
+
+def test_the_prior_of_a_stage_is_the_smaller_image_and_less_so_with_noise():
+    low, noise = torch.rand(2, 1, 4, 4), torch.zeros(2, 1, 8, 8)
+    degraded = degrade(low, (8, 8), torch.tensor([0.0, 1.0]), noise, Schedule("cosine"))
+    prior = prior_of(degraded, Schedule("cosine"))
+    torch.testing.assert_close(prior.mean[0], degraded.images[0])
+    assert prior.mean[1].abs().max() < 1e-3
+    assert prior.std[0].item() == pytest.approx(0.25, abs=0.01)
+    assert prior.std[1].item() > 1
 
 
 def test_dynamic_thresholding_is_active_and_differs_from_clipping():
