@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import dragoman
 import dragoman_minizoo.store
 from dragoman.endpoint import load_expert
 from dragoman.errors import InputError
@@ -10,6 +11,7 @@ from dragoman.fuse import fuse, load_critic
 from dragoman.making import open_maker
 from dragoman.metrics import frechet_distance
 from dragoman.recipe import Recipe
+from dragoman_minizoo.data import LABELS
 from dragoman_minizoo.demo import make_jury
 from dragoman_minizoo.judging import reference_images
 
@@ -93,9 +95,19 @@ def test_a_ranker_of_another_port_is_refused_before_the_work(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_cascade_makes_the_garments_that_are_asked_for():
+    fusion = dragoman.load("minizoo/text2fashion-diffusion")
+    garments = ("trouser", "dress", "sneaker", "bag", "ankle boot")
+    knobs = {"guidance_scale": [4.0, 1.0], "num_inference_steps": [12, 4]}
+    images = fusion.sample([f"a photo of a {name}" for name in garments], 8, temperature=0.7, **knobs)
+    assert images.shape == (40, 1, 32, 32)
+    asked = torch.tensor([LABELS.index(name) for name in garments]).repeat_interleave(8)
+    assert (load_expert("judge-fashion").labels(images) == asked).float().mean() > 0.7
+
+
 def test_everything_shipped_is_a_few_megabytes():
     files = [path for path in dragoman_minizoo.store.MODELS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 15e6
+    assert sum(path.stat().st_size for path in files) < 19e6
     assert not [path for path in files if path.suffix in {".pt", ".bin", ".pkl"}]
 
 
