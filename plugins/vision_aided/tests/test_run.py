@@ -1,5 +1,6 @@
 """Training by recipe: stages, snapshots, resuming, fine-tuning, publishing."""
 
+import copy
 import json
 
 import pytest
@@ -114,6 +115,17 @@ def test_the_package_loads_and_says_how_it_was_made(progressive, tmp_path):
     for critic in outcome.records[outcome.best]["critics"]:
         assert f"| {critic['name']} |" in card
         assert f"dragoman:critic:{critic['name']}" in card
+
+
+@pytest.mark.parametrize(("base", "named"), [("org/cats", True), ("runs/cats/model", False), ("", False)])
+def test_the_card_names_a_base_model_of_the_hub(progressive, tmp_path, base, named):
+    _, recipe, outcome = progressive
+    tuned = copy.copy(outcome)
+    tuned.base = base
+    save_outcome(tuned, recipe, tmp_path / "made")
+    lines = (tmp_path / "made" / "README.md").read_text().splitlines()
+    assert (f'base_model: "{base}"' in lines) == ("base_model_relation: finetune" in lines) == named
+    assert any(f"trained on from `{base}`" in line for line in lines) == bool(base)
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(recipe, progressive, tmp_path, monkeypatch):
