@@ -72,7 +72,7 @@ def test_pairs_are_what_a_recipe_takes(data, side, tmp_path, monkeypatch):
 def test_recipes_can_be_read(name):
     recipe = Recipe.from_toml(RECIPES / f"{name}.toml")
     assert recipe.pairs["validation"] > 0
-    assert recipe.source == "bert:tokens"
+    assert recipe.source == "bert:hidden.4"
 
 
 def test_fusions_are_compared_on_the_same_captions():
