@@ -21,6 +21,7 @@ from dragoman.metrics import (
     prdc,
 )
 from dragoman.metrics import _checks as checks
+from dragoman.operators import mend_torchvision
 from dragoman.ports import Port
 
 
@@ -60,6 +61,7 @@ def test_frechet_distance_is_that_of_scipy(n, m, width):
 
 def test_frechet_distance_is_that_of_torchmetrics():
     # Imported here, because it takes seconds; torchmetrics.image leaves it out where torch-fidelity is missing.
+    mend_torchvision()
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     oracle = FrechetInceptionDistance(feature=Flatten(24), normalize=True).set_dtype(torch.float64)
@@ -138,6 +140,7 @@ def test_stored_statistics_that_do_not_belong_together_are_refused(change, messa
 
 
 def test_kernel_distance_is_that_of_torchmetrics_subset_by_subset():
+    mend_torchvision()
     from torchmetrics.image.kid import KernelInceptionDistance
 
     oracle = KernelInceptionDistance(feature=Flatten(24), subsets=7, subset_size=40)
