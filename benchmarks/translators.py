@@ -29,7 +29,7 @@ from dragoman.translator import Translator
 from dragoman_minizoo.demo import held_out_prompts, make_jury
 from dragoman_minizoo.prompts import Prompts
 
-PAIRS, HELD_OUT, SECONDS = 10240, 512, 40.0
+PAIRS, HELD_OUT, SECONDS = 65536, 512, 40.0
 PROMPTS, EACH = 300, 2
 #: Options and the learning rate of each; widths are chosen for steps of about equal time.
 WAYS: dict[str, tuple[dict[str, Any], float]] = {
