@@ -105,7 +105,12 @@ class Cascade(Translator):
 
     def knobs(self) -> tuple[Knob, ...]:
         """Those of the stages; a list says one value for each stage."""
-        return tuple(replace(knob, staged=knob.kind != "text") for knob in self.parts[-1].knobs())
+        return tuple(self._staged(knob) for knob in self.parts[-1].knobs())
+
+    def _staged(self, knob: Knob) -> Knob:
+        own = [each.default for stage in self.parts for each in stage.knobs() if each.name == knob.name]
+        differ = len(own) == len(self.parts) and any(value != own[0] for value in own)
+        return replace(knob, staged=knob.kind != "text", default=own if differ else knob.default)
 
     def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
         """Those of the stage that is trained."""

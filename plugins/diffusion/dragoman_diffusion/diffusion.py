@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms
-from dragoman.knobs import Knob
+from dragoman.knobs import Knob, check_knobs
 from dragoman.ports import Port
 from dragoman.representation import Representation, Tokens, length, randn_rows
 from dragoman.translator import Translator
@@ -75,6 +76,7 @@ class Diffusion(Translator):
             stage is what the smaller image and the noisy one together do not say yet.
         min_snr: gamma of the min-SNR weights, 0 for none.
         dropout: share of conditions that are dropped in training.
+        defaults: values of knobs that become this model, in place of those of :data:`KNOBS`.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Diffusion(Translator):
         prediction: str = "v_prediction",
         min_snr: float = 5.0,
         dropout: float = 0.1,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             {
@@ -117,6 +120,7 @@ class Diffusion(Translator):
                 "prediction": prediction,
                 "min_snr": min_snr,
                 "dropout": dropout,
+                "defaults": check_knobs(defaults or {}, KNOBS, "diffusion"),
             }
         )
         _check_options(self.config)
@@ -205,8 +209,9 @@ class Diffusion(Translator):
         return error * loss_weight(kind, alpha, sigma, self.config["min_snr"], prior).flatten()
 
     def knobs(self) -> tuple[Knob, ...]:
-        """Of :data:`KNOBS` those that this stage has: only a super-resolution stage is augmented."""
-        return tuple(knob for knob in KNOBS if self.low is not None or knob.name != "augmentation")
+        """Of :data:`KNOBS` those that this stage has, with its defaults: only a super-resolution stage is augmented."""
+        own = (knob for knob in KNOBS if self.low is not None or knob.name != "augmentation")
+        return tuple(replace(knob, default=self.config["defaults"].get(knob.name, knob.default)) for knob in own)
 
     def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
         """``loss.LOW-HIGH`` for each fifth of the noise levels, and ``captions.*`` with right and wrong conditions."""
@@ -271,7 +276,7 @@ class Diffusion(Translator):
     ) -> Tensor:
         """Images from noise ``[B, noise_size]`` that the caller has drawn; see :meth:`sample`."""
         check_known(knobs, _DEFAULTS, "diffusion", "knob")
-        chosen = {**_DEFAULTS, **knobs}
+        chosen = {**_DEFAULTS, **self.config["defaults"], **knobs}
         self._check_knobs(chosen, temperature)
         noise = noise.to(self.text.start).view(len(noise), -1, *self.config["image"])
         degraded = self._given(low, noise, chosen["augmentation"])

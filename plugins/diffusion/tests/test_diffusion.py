@@ -204,6 +204,22 @@ def test_a_cascade_samples_through_its_stages_and_trains_one(make_diffusion, tex
     assert torch.equal(drawn(twin.eval(), condition), drawn(cascade.eval(), condition))
 
 
+def test_a_model_has_defaults_of_its_own_and_each_stage_too(make_diffusion, texts):
+    own = {"threshold": 0.0, "guidance_scale": 9.0, "num_inference_steps": 2}
+    base, plain = make_diffusion(defaults=own), make_diffusion()
+    plain.load_state_dict(base.state_dict())
+    assert torch.equal(base.sample(texts(3), generator=seeded(1)), plain.sample(texts(3), generator=seeded(1), **own))
+    assert own.items() <= {knob.name: knob.default for knob in base.knobs()}.items()
+    stage = make_diffusion(side=16, low=[8, 8], crop=8, defaults={**own, "guidance_scale": 1.0})
+    cascade = Cascade.of([base, stage])
+    chosen = {knob.name: knob.default for knob in cascade.knobs()}
+    assert (chosen["guidance_scale"], chosen["num_inference_steps"]) == ([9.0, 1.0], 2)
+    asked = cascade.sample(texts(3), generator=seeded(1), **{**own, "guidance_scale": (9.0, 1.0)})
+    assert torch.equal(cascade.sample(texts(3), generator=seeded(1)), asked)
+    with pytest.raises(InputError, match="diffusion has no knob 'steps'"):
+        make_diffusion(defaults={"steps": 3})
+
+
 def test_a_sketch_goes_from_noise_to_the_target(make_diffusion, texts, generator):
     cascade = Cascade.of([make_diffusion(), make_diffusion(side=16, low=[8, 8], crop=8)])
     target = torch.rand(2, 1, 16, 16, generator=generator)
