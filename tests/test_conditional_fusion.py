@@ -13,7 +13,7 @@ import dragoman_registry
 import dragoman_yoto
 import tiny_zoo
 from dragoman import builtin
-from dragoman.catalogue import Plugin
+from dragoman.catalogue import Offer, Plugin
 from dragoman.cli.main import main
 from dragoman.errors import InputError, TrainingError
 from dragoman.fuse import fuse
@@ -53,10 +53,21 @@ def recipe(tmp_path):
     return make
 
 
+def test_a_package_requires_the_plugin_of_what_is_wrapped(recipe, tmp_path, monkeypatch):
+    made = fuse(recipe(), tmp_path / "run", device="cpu")
+    (offer,) = made.translator.offers
+    assert offer.card.name == "tiny-torn"
+    elsewhere = Offer(offer.card, Plugin("elsewhere", "dragoman-elsewhere", "2.0"))
+    monkeypatch.setattr(type(made.translator), "offers", [elsewhere])
+    made.save_pretrained(tmp_path / "fusion")
+    assert "dragoman-elsewhere>=2.0" in json.loads((tmp_path / "fusion" / "config.json").read_text())["requires"]
+
+
 def test_the_coefficients_are_knobs_of_the_package_and_of_sampling(recipe, tmp_path):
     out = tmp_path / "fusion"
     fuse(recipe(), out, device="cpu").save_pretrained(out)
-    (knob,) = [one for one in json.loads((out / "config.json").read_text())["knobs"] if one["name"] == "smallness"]
+    manifest = json.loads((out / "config.json").read_text())
+    (knob,) = [one for one in manifest["knobs"] if one["name"] == "smallness"]
     assert (knob["low"], knob["high"], knob["default"], knob["scale"]) == (0.01, 100.0, 1.0, "log")
     fusion = dragoman.load(out)
     condition = fusion.source.expert.encode(["a bright picture", "a dark picture"], "pooled")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,10 @@ from dragoman.expert import Atoms
 from dragoman.knobs import Knob
 from dragoman.ports import Port
 from dragoman.representation import Representation
+
+if TYPE_CHECKING:
+    from dragoman.cards import TranslatorCard
+    from dragoman.catalogue import Offer
 
 __all__ = ["Translator"]
 
@@ -69,6 +73,11 @@ class Translator(nn.Module):
     def sketch(self, target: Tensor, condition: Representation) -> Tensor | None:
         """Pictures of how training goes, ``[B * columns, C, H, W]`` in [0, 1], those of a sample side by side."""
         return None
+
+    @property
+    def offers(self) -> Sequence[Offer[TranslatorCard]]:
+        """Those of the translators that this one is made of: a package requires the plugins that bring them."""
+        return ()
 
     def knobs(self) -> tuple[Knob, ...]:
         """What :meth:`sample` lets one choose, beside the temperature."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from dragoman.cards import TranslatorCard
 from dragoman.errors import InputError
 from dragoman.plugins import Offer, zoo
 from dragoman.ports import Port
@@ -33,15 +34,18 @@ class Chain(Translator):
         super().__init__({"parts": [dict(part) for part in parts]})
         if not parts:
             raise InputError("A chain needs at least one translator.")
-        #: Who offers the parts, so that a package can say which plugins it needs.
-        self.offers: list[Offer[Any]] = [zoo().translators.find(f"{part['plugin']}/{part['name']}") for part in parts]
-        built = [offer.card.load()(**part["config"]) for offer, part in zip(self.offers, parts, strict=True)]
+        built = [offer.card.load()(**part["config"]) for offer, part in zip(_offers(parts), parts, strict=True)]
         self.parts = nn.ModuleList(built)
 
     @classmethod
     def build(cls, source: Port, target: Port, **options: Any) -> Self:
         """Refuse: a chain is made of trained translators."""
         raise InputError("A chain is not trained; `dragoman route` makes one of translators that are.")
+
+    @property
+    def offers(self) -> Sequence[Offer[TranslatorCard]]:
+        """Those of the parts, and of what these are made of."""
+        return [*_offers(self.config["parts"]), *(offer for part in self._translators() for offer in part.offers)]
 
     @classmethod
     def of(cls, translators: Sequence[Translator], names: Sequence[str]) -> Self:
@@ -78,8 +82,14 @@ class Chain(Translator):
         return torch.cat(rows)
 
     def _sample_row(self, row: Representation, generator: torch.Generator | None, temperature: float) -> Tensor:
-        for part in self.parts:
-            assert isinstance(part, Translator)
+        for part in self._translators():
             row = part.sample(row, generator=generator, temperature=temperature)
         assert isinstance(row, Tensor)
         return row
+
+    def _translators(self) -> list[Translator]:
+        return [part for part in self.parts if isinstance(part, Translator)]
+
+
+def _offers(parts: Sequence[Mapping[str, Any]]) -> list[Offer[TranslatorCard]]:
+    return [zoo().translators.find(f"{part['plugin']}/{part['name']}") for part in parts]

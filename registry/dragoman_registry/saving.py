@@ -15,7 +15,6 @@ from dragoman import __version__
 from dragoman.errors import InputError, PackageError
 from dragoman.fusion import Fusion
 from dragoman.plugins import Offer, zoo
-from dragoman.translator import Translator
 from dragoman_registry.atomic import replacing, write_file
 from dragoman_registry.card import CARD, render_card
 from dragoman_registry.digest import digest_of_file
@@ -89,7 +88,7 @@ def _describe(fusion: Fusion, digest: str) -> Manifest:
         kind="fusion",
         dragoman=__version__.partition("+")[0],
         digest=digest,
-        requires=requirements_of([translator, *_inner(fusion.translator), *(offer for offer, _ in parts.values())]),
+        requires=requirements_of([translator, *fusion.translator.offers, *(offer for offer, _ in parts.values())]),
         components={role: component_of(offer, part) for role, (offer, part) in parts.items()},
         translator=TranslatorPart(translator.card.name, translator.plugin.distribution, fusion.translator.config),
         ports={"source": fusion.source.port, "target": fusion.target.port},
@@ -97,11 +96,6 @@ def _describe(fusion: Fusion, digest: str) -> Manifest:
         recipe=recipe,
         facts={"versions": _versions(), **facts},
     )
-
-
-def _inner(translator: Translator) -> list[Offer[Any]]:
-    """Who offers the translators inside of one that is made of several."""
-    return list(getattr(translator, "offers", ()))
 
 
 def _name_of(fusion: Fusion, role: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from dragoman.cards import TranslatorCard
+from dragoman.catalogue import Offer
 from dragoman.errors import InputError, TrainingError
 from dragoman.expert import Atoms
 from dragoman.knobs import Knob
@@ -91,6 +93,11 @@ class LossConditionalTranslator(Translator):
         """What is wrapped."""
         assert isinstance(self.conditioned.network, Translator)
         return self.conditioned.network
+
+    @property
+    def offers(self) -> Sequence[Offer[TranslatorCard]]:
+        """That of what is wrapped, and of what this is made of in turn."""
+        return [zoo().translators.find(self.config["inner"]["name"]), *self.inner.offers]
 
     def initialize(self, target: Tensor, condition: Representation, atoms: Atoms | None = None) -> None:
         """The inner translator's statistics."""
