@@ -137,6 +137,8 @@ def _knobs(manifest: Manifest) -> Iterator[str]:
 
 
 def _default(knob: Knob) -> str:
+    if isinstance(knob.default, list | tuple):  # one for each stage, as it is written on the command line
+        return ",".join(map(_number, knob.default))
     return "none" if knob.default is None else _number(knob.default)
 
 

@@ -42,6 +42,8 @@ KNOBS = (
 )
 #: Guidance of the pictures that are drawn while training.
 SKETCH_GUIDANCE = 2.0
+#: Knobs that a model can have defaults for; a text would have to be encoded first.
+_NUMBERS_AND_CHOICES = tuple(knob for knob in KNOBS if knob.kind != "text")
 _DEFAULTS: dict[str, Any] = {knob.name: knob.default for knob in KNOBS}
 
 
@@ -120,7 +122,7 @@ class Diffusion(Translator):
                 "prediction": prediction,
                 "min_snr": min_snr,
                 "dropout": dropout,
-                "defaults": check_knobs(defaults or {}, KNOBS, "diffusion"),
+                "defaults": check_knobs(defaults or {}, _NUMBERS_AND_CHOICES, "diffusion"),
             }
         )
         _check_options(self.config)

@@ -218,6 +218,8 @@ def test_a_model_has_defaults_of_its_own_and_each_stage_too(make_diffusion, text
     assert torch.equal(cascade.sample(texts(3), generator=seeded(1)), asked)
     with pytest.raises(InputError, match="diffusion has no knob 'steps'"):
         make_diffusion(defaults={"steps": 3})
+    with pytest.raises(InputError, match="diffusion has no knob 'negative'"):
+        make_diffusion(defaults={"negative": "blur"})
 
 
 def test_a_sketch_goes_from_noise_to_the_target(make_diffusion, texts, generator):
