@@ -24,6 +24,17 @@ MakeZoo = Callable[..., Zoo]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """More threads cost more than they bring for a few hundred weights."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def make_zoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeZoo]:
     """Make the zoo of this process out of given plugins, whatever is installed.

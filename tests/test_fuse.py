@@ -30,13 +30,7 @@ from tiny_zoo.launcher import Launcher
 STEPS, SHARD = 40, 32
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads cost more than they bring for a few hundred weights."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)

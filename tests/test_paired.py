@@ -15,14 +15,7 @@ from tiny_runs import SIZE, equal, lines, settings, weights
 from tiny_zoo.parts import TinyJudge, TinyText
 from tiny_zoo.training import TinyGenerator, TinyLearner, TinyScatter
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads cost more than they bring for a few hundred weights."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestPaired:

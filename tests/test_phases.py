@@ -16,14 +16,7 @@ from dragoman.training.schedule import learning_rate
 from dragoman.training.seeding import generator_for
 from tiny_runs import Adversarial, Regression, equal, lines, trainer, weights
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads cost more than they bring for a few hundred weights."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestLossesPerSample:

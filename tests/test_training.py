@@ -18,14 +18,7 @@ from dragoman.training.interrupt import interruptible
 from dragoman.training.trainer import move
 from tiny_runs import SIZE, Adversarial, Regression, equal, killed_run, lines, settings, trainer, weights
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads cost more than they bring for a few hundred weights."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

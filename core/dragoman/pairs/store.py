@@ -44,7 +44,7 @@ class PairStore:
 
     Attributes:
         target: ``[N, ...]``.
-        captions: the distinct captions.
+        captions: the distinct captions; one is there again for each shard without a new one.
         rows: int64 ``[N]``, the caption of each pair.
         conditions: the representation of each caption; of token sequences without padding.
 

@@ -34,10 +34,10 @@ def biggan(recipe: Recipe, out: Path, resume: bool) -> None:
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear | torch.nn.Embedding):
             torch.nn.init.orthogonal_(layer.weight)
     _follow(recipe, ConditionalGAN(generator, discriminator, **recipe["method"]), config, out / "game", resume)
-    match(recipe["matching"], out, resume)
+    _match(recipe["matching"], out, resume)
 
 
-def match(recipe: Recipe, out: Path, resume: bool) -> None:
+def _match(recipe: Recipe, out: Path, resume: bool) -> None:
     """Go on from ``OUT/game/model`` by the distance between generated and real images."""
     expert = load_expert("biggan", str(out / "game" / "model"))
     assert isinstance(expert, BigGAN)
