@@ -20,10 +20,11 @@ from dragoman.ports import Port
 from dragoman.representation import Representation
 from dragoman_codec.architectures import network_of
 from dragoman_codec.checkpoint import FILM, load_network
+from dragoman_codec.coding import ANOTHER, Decoder
 from dragoman_codec.fixed import FixedCodec
 from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.knob import FIXED, knobs_of, position_of, values_at
-from dragoman_codec.stream import Header
+from dragoman_codec.stream import Header, unframed
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
 
@@ -114,12 +115,11 @@ class Codec(Expert):
         Raises:
             InputError: the stream is damaged, truncated, no such stream, or of another codec.
         """
-        header, payload = Header.read(stream)
-        if header.model != self.fingerprint:
-            raise InputError("The stream was made by another codec than this one; name the right one with --model.")
+        decoder = Decoder(unframed(stream))
+        header = Header.read(decoder)
         if (header.position == FIXED) != (self.conditioned is None):
-            raise InputError("The stream is damaged: its quality is not one that this codec has.")
-        return self._at(header.position).decompress(header, payload)
+            raise InputError(ANOTHER)
+        return self._at(header.position).decompress(header, decoder)
 
     def encode(
         self, inputs: Any, port: str, *, generator: torch.Generator | None = None, **knobs: float
@@ -158,10 +158,10 @@ class Codec(Expert):
 
     @cached_property
     def fingerprint(self) -> int:
-        """16 bits by which a stream knows its codec."""
+        """32 bits that go into the check by which a stream knows its codec."""
         tensors = {**self.state_dict()}
         content = b"".join(name.encode() + _bytes_of(tensors[name]) for name in sorted(tensors))
-        return binascii.crc32(content) & 0xFFFF
+        return binascii.crc32(content)
 
     def _at(self, position: int) -> FixedCodec:
         if position not in self._fixed:

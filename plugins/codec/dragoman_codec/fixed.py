@@ -12,15 +12,17 @@ from torch.nn import functional
 
 from dragoman.errors import InputError
 from dragoman.pixels import LUMA
-from dragoman_codec.coding import decode_latents, decode_side, encode_symbols, range_decoder
+from dragoman_codec.coding import ANOTHER, MOST_REACH, Decoder, Encoder, reach_of
 from dragoman_codec.gaussian import LARGEST_LEVEL
 from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.pictures import LARGEST_SIDE, MOST_PIXELS
-from dragoman_codec.stream import Header
+from dragoman_codec.stream import Header, framed
 
 __all__ = ["FixedCodec"]
 
-_LARGEST_SYMBOL = 2**15 - 1
+_LARGEST_SYMBOL = 2 ** (MOST_REACH - 1) - 1
+#: Values of the check of codec and scales.
+_CHECKS = 4096
 
 
 class Symbols(NamedTuple):
@@ -49,7 +51,7 @@ class FixedCodec:
     Args:
         network: the network, frozen.
         position: of the knob, for the header.
-        model: fingerprint, for the header.
+        model: fingerprint of the codec, for the check.
     """
 
     def __init__(self, network: Hyperprior, position: int, model: int) -> None:
@@ -65,27 +67,28 @@ class FixedCodec:
             InputError: it is none, or too large.
         """
         symbols = self._analyse(_padded(_checked(image)))
-        low, high = int(symbols.latents.min()), int(symbols.latents.max())
-        payload = encode_symbols(symbols.side, self.tables, symbols.latents, symbols.levels, low, high)
         height, width = image.shape[1:]
-        check = _check_of(symbols.levels)
-        header = Header(self.model, self.position, height, width, len(image) == 1, check, low, high)
-        return header.write(payload)
+        header = Header(self.position, height, width, len(image) == 1, reach_of(symbols.latents))
+        encoder = Encoder()
+        header.write(encoder)
+        encoder.side(symbols.side, self.tables)
+        encoder.number(self._check_of(symbols.levels), _CHECKS)
+        encoder.latents(symbols.latents, symbols.levels, header.reach)
+        return framed(encoder.message())
 
     @torch.no_grad()
-    def decompress(self, header: Header, payload: bytes) -> Tensor:
-        """A payload to the picture.
+    def decompress(self, header: Header, decoder: Decoder) -> Tensor:
+        """What follows the header of a message to the picture.
 
         Raises:
-            InputError: it was made on a machine that computes otherwise, or is not what its header says.
+            InputError: it was made by another codec, or on a machine that computes otherwise.
         """
         height, width = (-(-side // self.network.stride) for side in (header.height, header.width))
-        decoder = range_decoder(payload)
-        side = decode_side(decoder, self.tables, (self.network.S, height, width))
+        side = decoder.side(self.tables, (self.network.S, height, width))
         means, levels = self._prior(side)
-        if _check_of(levels) != header.scales:
-            raise InputError("The stream cannot be decoded here: this machine computes other scales than its encoder.")
-        latents = decode_latents(decoder, levels, header.low, header.high)
+        if self._check_of(levels) != decoder.number(_CHECKS):
+            raise InputError(ANOTHER)
+        latents = decoder.latents(levels, header.reach)
         picture = self._synthesise(latents, means)[:, : header.height, : header.width]
         return _grey(picture) if header.grey else picture
 
@@ -97,8 +100,16 @@ class FixedCodec:
         return _grey(picture) if len(image) == 1 else picture
 
     @torch.no_grad()
+    def symbols_alone(self, image: Tensor) -> bytes:
+        """The code of a picture's symbols without header and checks: no stream, but what the estimate is of."""
+        symbols, encoder = self._analyse(_padded(_checked(image))), Encoder()
+        encoder.side(symbols.side, self.tables)
+        encoder.latents(symbols.latents, symbols.levels, reach_of(symbols.latents))
+        return encoder.message()
+
+    @torch.no_grad()
     def estimated_bits(self, image: Tensor) -> float:
-        """The rate by the network's own likelihoods, as training counts it."""
+        """The rate by the network's own likelihoods, as training and the literature count it."""
         symbols = self._analyse(_padded(_checked(image)))
         side = symbols.side.double() + self._medians()
         _, scales = self.exact.prior(side.unsqueeze(0))
@@ -133,6 +144,12 @@ class FixedCodec:
         image: Tensor = self.network.g_s((latents + means).unsqueeze(0).to(weight))[0]
         return (image.float().clamp(0, 1) * 255).round().byte().cpu()
 
+    def _check_of(self, levels: Tensor) -> int:
+        """What codec and scales have to agree on."""
+        assert LARGEST_LEVEL < 256  # each in one byte
+        content = levels.to(torch.uint8).contiguous().numpy().tobytes()
+        return binascii.crc32(content, self.model) % _CHECKS
+
     def _medians(self) -> Tensor:
         return self.exact.entropy_bottleneck.medians.view(-1, 1, 1)
 
@@ -161,8 +178,3 @@ def _pad(images: Tensor) -> Tensor:
 def _grey(picture: Tensor) -> Tensor:
     weights = torch.tensor(LUMA, dtype=torch.float64).view(3, 1, 1)
     return (picture.double() * weights).sum(dim=0, keepdim=True).round().byte()
-
-
-def _check_of(levels: Tensor) -> int:
-    assert LARGEST_LEVEL < 256  # each in one byte
-    return binascii.crc32(levels.to(torch.uint8).contiguous().numpy().tobytes()) & 0xFFFF

@@ -1,4 +1,4 @@
-"""The knob as it stands in a stream: a position in the range of lambda, in 16 bits."""
+"""The knob as it stands in a stream: a position in the range of lambda, in steps of half a percent."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from dragoman.errors import InputError
 from dragoman.knobs import Knob, check_knobs
 from dragoman_yoto.family import LossFamily
 
-__all__ = ["FIXED", "knobs_of", "position_of", "values_at"]
+__all__ = ["FIXED", "POSITIONS", "knobs_of", "position_of", "values_at"]
 
+_LAST = 200
 #: The position of a codec without a knob.
-FIXED = 0xFFFF
-_LAST = FIXED - 1
+FIXED = _LAST + 1
+#: How many there are.
+POSITIONS = FIXED + 1
 #: What people call the position, in percent.
 QUALITY = "quality"
 _USUAL = 50.0
 
 
 def position_of(knobs: Mapping[str, float], family: LossFamily | None) -> int:
-    """Knobs to a position in [0, 65534], or :data:`FIXED`.
+    """Knobs to the nearest position in [0, 200], or :data:`FIXED`.
 
     Raises:
         InputError: there is no such knob, its value is out of range, or both names of the knob are given.

@@ -56,7 +56,7 @@ def test_a_setting_is_the_modulated_network(codec):
             expected = codec.network(images, seeded(1))
         with torch.no_grad():
             found = fixed(images, seeded(1))
-        # The knob is written to the stream in 16 bits.
+        # The knob is written to the stream in steps of half a percent.
         torch.testing.assert_close(found.images, expected.images, atol=5e-3, rtol=1e-3)
         torch.testing.assert_close(found.bits(), expected.bits(), rtol=1e-3, atol=1)
 

@@ -8,7 +8,7 @@ from dragoman.errors import InputError
 from dragoman.training.crops import Crops
 from dragoman_codec.architectures import ARCHITECTURES, network_of
 from dragoman_codec.bottleneck import EntropyBottleneck
-from dragoman_codec.coding import decode_side, encode_symbols, range_decoder
+from dragoman_codec.coding import Decoder, Encoder
 from dragoman_codec.gaussian import LARGEST_LEVEL, LEAST_SCALE, GaussianConditional, scale_of_level
 from dragoman_codec.gdn import GDN
 from dragoman_codec.lapped import LappedHyperprior
@@ -137,10 +137,10 @@ def test_crops_depend_on_the_generator_alone():
 def test_channels_that_say_nothing_are_not_written():
     tables = [(3, torch.tensor([65535.0])), (-1, torch.tensor([1.0, 65533.0, 1.0])), (0, torch.tensor([65535.0]))]
     side = torch.stack([torch.full((2, 2), 3), torch.tensor([[-1, 0], [1, 0]]), torch.zeros(2, 2)]).int()
-    latents, levels = torch.zeros(4, 8, 8).int(), torch.zeros(4, 8, 8).long()
-    payload = encode_symbols(side, tables, latents, levels, 0, 0)
-    assert len(payload) <= 8
-    assert torch.equal(decode_side(range_decoder(payload), tables, (3, 2, 2)), side)
+    encoder = Encoder()
+    encoder.side(side, tables)
+    assert len(encoder.message()) <= 8
+    assert torch.equal(Decoder(encoder.message()).side(tables, (3, 2, 2)), side)
 
 
 def test_a_lapped_transform_begins_as_principal_components():

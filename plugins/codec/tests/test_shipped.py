@@ -7,8 +7,10 @@ from click.testing import CliRunner
 pytest.importorskip("skimage")
 
 from dragoman.cli.main import main
+from dragoman_codec.benchmark import QUALITIES
 from dragoman_codec.evaluation import psnr
 from dragoman_codec.expert import Codec
+from dragoman_codec.overhead import lengths, tiles
 from dragoman_codec.photographs import UNSEEN, photographs
 from dragoman_codec.pictures import read_picture
 
@@ -37,13 +39,16 @@ def test_quality_buys_fidelity_with_bits(codec, coffee):
     assert fidelities[1] > 25
 
 
-@pytest.mark.parametrize(("side", "qualities"), [(600, (0, 50, 100)), (256, (50, 100))])
-def test_streams_are_within_one_percent_of_the_rate_that_training_counts(codec, coffee, side, qualities):
-    """Header included, from 2,200 bytes on."""
-    picture = coffee[:, :side, :side]
-    for quality in qualities:
-        stream = codec.compress(picture, {"quality": quality})
-        assert 8 * len(stream) == pytest.approx(codec.at({"quality": quality}).estimated_bits(picture), rel=0.01)
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_streams_are_within_one_percent_of_the_rate_that_training_counts(codec, quality):
+    """All squares of 256 pixels of all unseen photographs, and these as a whole. Symbols alone always are; a stream
+    holds some 10 bytes more, which are 1 % from 1,000 bytes on."""
+    whole = photographs(UNSEEN)
+    for picture in (*whole, *tiles(whole, 256)):
+        stream, symbols, estimate = lengths(codec, picture, quality)
+        assert symbols == pytest.approx(estimate, rel=0.01)
+        assert estimate < stream < estimate + 11
+        assert estimate < 1000 or stream == pytest.approx(estimate, rel=0.01)
 
 
 def test_there_and_back_by_command(coffee, codec, tmp_path):
