@@ -119,11 +119,11 @@ def _expert_of(model: str) -> EndpointSpec | None:
 
 
 def _read(path: Path) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGB")
+            picture = ImageOps.exif_transpose(file).convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; this model reads pictures.") from error
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:

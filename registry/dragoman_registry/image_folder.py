@@ -73,7 +73,7 @@ def read_images(
 
 
 def read_image(path: Path, size: int | None, channels: int) -> Tensor:
-    """One image, uint8 ``[channels, H, W]``.
+    """One image, uint8 ``[channels, H, W]``, turned as its camera says.
 
     Raises:
         InputError: it cannot be read.
@@ -82,7 +82,7 @@ def read_image(path: Path, size: int | None, channels: int) -> Tensor:
 
     try:
         with Image.open(path) as picture:
-            pixels = picture.convert("RGB" if channels == 3 else "L")
+            pixels = ImageOps.exif_transpose(picture).convert("RGB" if channels == 3 else "L")
             if size is not None and pixels.size != (size, size):
                 pixels = ImageOps.fit(pixels, (size, size), Image.Resampling.LANCZOS)
             data = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)

@@ -119,12 +119,12 @@ def _on_cpu(batch: Representation) -> Representation:
 
 
 def _read_image(folder: Path, row: dict[str, str]) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     path = folder / (row["file_name"] or "")
     try:
         with Image.open(path) as picture:
-            pixels = picture.convert("RGB")
+            pixels = ImageOps.exif_transpose(picture).convert("RGB")
             data = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{path} is no readable image: {error}.") from error

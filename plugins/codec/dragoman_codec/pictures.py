@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from dragoman.errors import InputError
@@ -18,7 +18,7 @@ LARGEST_SIDE, MOST_PIXELS = 16384, 2**26
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture as uint8 ``[1 or 3, H, W]``.
+    """A picture as uint8 ``[1 or 3, H, W]``, turned as its camera says.
 
     Raises:
         InputError: the file is missing or no picture, too large, transparent, or of more than 8 bits.
@@ -29,7 +29,7 @@ def read_picture(path: Path) -> Tensor:
             with Image.open(path) as image:
                 _check_size(path, image.size)
                 image.load()
-                return _tensor(path, image)
+                return _tensor(path, ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -60,6 +60,15 @@ def test_what_is_wrong_is_said(model, picture, tmp_path):
     assert not (tmp_path / "out.png").exists()
 
 
+def test_a_picture_is_turned_as_its_camera_says(picture, tmp_path):
+    image = Image.fromarray(picture(9, 7).permute(1, 2, 0).numpy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rows go down from the right
+    image.save(tmp_path / "upright.png", exif=exif)
+    found = read_picture(tmp_path / "upright.png")
+    assert torch.equal(found, picture(9, 7).rot90(-1, dims=(1, 2)))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_modes_of_pictures(mode, picture, tmp_path):
     image = Image.fromarray(picture(9, 7).permute(1, 2, 0).numpy()).convert(mode)
