@@ -23,7 +23,7 @@ from dragoman_codec.checkpoint import FILM, load_network
 from dragoman_codec.coding import ANOTHER, Decoder
 from dragoman_codec.fixed import FixedCodec
 from dragoman_codec.hyperprior import Hyperprior
-from dragoman_codec.knob import FIXED, knobs_of, position_of, values_at
+from dragoman_codec.knob import FIXED, check_family, knobs_of, position_of, values_at
 from dragoman_codec.stream import Header, unframed
 from dragoman_yoto.conditioned import Conditioned
 from dragoman_yoto.family import LossFamily
@@ -189,7 +189,9 @@ def _conditioned(config: Mapping[str, Any], network: Hyperprior, tensors: Mappin
     if "family" not in config:
         return None
     try:
-        conditioned = Conditioned(network, LossFamily.from_dict(config["family"]), **config["film"])
+        family = LossFamily.from_dict(config["family"])
+        check_family(family)
+        conditioned = Conditioned(network, family, **config["film"])
         film = {name.removeprefix(FILM): value for name, value in tensors.items() if name.startswith(FILM)}
         conditioned.film.load_state_dict(film)
     except (InputError, KeyError, TypeError, RuntimeError) as error:

@@ -9,7 +9,7 @@ from dragoman.errors import InputError
 from dragoman.knobs import Knob, check_knobs
 from dragoman_yoto.family import LossFamily
 
-__all__ = ["FIXED", "POSITIONS", "knobs_of", "position_of", "values_at"]
+__all__ = ["FIXED", "POSITIONS", "check_family", "knobs_of", "position_of", "values_at"]
 
 _LAST = 200
 #: The position of a codec without a knob.
@@ -37,6 +37,17 @@ def position_of(knobs: Mapping[str, float], family: LossFamily | None) -> int:
         return _position(family, family.values(chosen)[0].tolist())
     quality: float = chosen.get(QUALITY, _USUAL)
     return round(quality / 100 * _LAST)
+
+
+def check_family(family: LossFamily) -> None:
+    """A stream has room for one position.
+
+    Raises:
+        InputError: not one coefficient varies, or it is called like the position.
+    """
+    names = [coefficient.name for coefficient in family.varying]
+    if len(names) != 1 or names[0] == QUALITY:
+        raise InputError(f"a codec has one coefficient that varies, not called {QUALITY}; this has {names}")
 
 
 def knobs_of(family: LossFamily) -> tuple[Knob, ...]:

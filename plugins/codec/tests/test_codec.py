@@ -121,6 +121,11 @@ def test_images_that_cannot_be_are_refused(scale_codec, image):
         scale_codec.compress(image)
 
 
+def varying(*losses):
+    ranges = [{"loss": loss, "low": 1, "high": 1 + (loss in losses)} for loss in ("rate", "distortion")]
+    return {"coefficients": ranges}
+
+
 def test_checkpoints_that_do_not_fit_are_refused(scale_codec, tmp_path):
     scale_codec.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -131,6 +136,11 @@ def test_checkpoints_that_do_not_fit_are_refused(scale_codec, tmp_path):
         ({"M": True}, "not whole numbers"),
         ({"family": {}}, "knob cannot be loaded"),
         ({"film": {**config["film"], "hidden": 3}}, "knob cannot be loaded"),
+        ({"film": {**config["film"], "spatial": True}}, "no option 'spatial'"),
+        ({"film": {**config["film"], "strength": "much"}}, "strength is a finite number"),
+        ({"family": varying("distortion", "rate")}, "one coefficient that varies"),
+        ({"family": varying()}, "one coefficient that varies"),
+        ({"family": {"coefficients": [{"loss": "quality", "low": 1, "high": 2}]}}, "not called quality"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(PackageError, match=message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 import torch
 from torch import Tensor
@@ -53,10 +53,12 @@ class StyleTransfer(Expert):
         """
         network = network_of(config)
         names = config.get("names")
-        if not isinstance(names, list) or len(names) != len(set(map(str, names))) or len(names) != network.styles:
+        if not _are_names(names) or len(names) != network.styles:
             raise PackageError(f"The style network has {network.styles} styles, but their names are {names!r}.")
         try:
             family = LossFamily.from_dict(config["family"])
+            if any(coefficient.name == _CHOICE for coefficient in family.varying):
+                raise InputError(f"a coefficient is called {_CHOICE}, like the choice of the style")
             return cls(config, Conditioned(network, family, sites=SITES, **config["film"]))
         except (InputError, KeyError, TypeError) as error:
             raise PackageError(f"The style network's knobs cannot be made: {error}.") from error
@@ -91,7 +93,7 @@ class StyleTransfer(Expert):
 
     def knobs(self) -> tuple[Knob, ...]:
         """``style``, ``content``, and ``style.LAYER`` for each layer."""
-        names = tuple(map(str, self.config["names"]))
+        names = tuple(self.config["names"])
         choice = Knob(_CHOICE, names[0], kind="choice", choices=names, summary="which style")
         return (choice, *self.conditioned.family.knobs())
 
@@ -143,3 +145,9 @@ class StyleTransfer(Expert):
     def _check_port(self, port: str) -> None:
         if port != "photo":
             raise PortError(f"The style model reads and writes the port photo, not {port!r}.")
+
+
+def _are_names(names: Any) -> TypeGuard[list[str]]:
+    """Whether it is a list of different texts."""
+    texts = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    return texts and len(set(names)) == len(names)

@@ -33,8 +33,8 @@ def test_pictures_keep_their_size(model, size):
 def test_every_knob_matters(model):
     plain = model.decode(photo(), "photo")
     assert not torch.equal(model.decode(photo(), "photo", content=10.0), plain)
-    for name in KNOBS:
-        low, high = (model.decode(photo(), "photo", **{name: value}) for value in (0.1, 10.0))
+    for knob in model.conditioned.family.knobs():
+        low, high = (model.decode(photo(), "photo", **{knob.name: value}) for value in (knob.low, knob.high))
         assert not torch.allclose(low, high, atol=1e-4)
     torch.nn.init.normal_(model.network.last.weight)
     for layer in model.network.up:
@@ -56,6 +56,10 @@ def test_a_saved_model_is_the_same_and_lists_its_knobs(model, folder):
     [
         ({"names": ["waves"]}, "has 2 styles, but their names are"),
         ({"names": None}, "names are None"),
+        ({"names": [1, 2]}, r"names are \[1, 2\]"),
+        ({"names": ["waves", "waves"]}, "has 2 styles, but their names are"),
+        ({"family": {"coefficients": [{"loss": "style", "low": 1, "high": 2}]}}, "called style, like the choice"),
+        ({"film": {"hidden": 10**12}}, "width is a whole number from 1 to 65536"),
         ({"width": 0}, "width is 0"),
         ({"styles": "2"}, "styles is '2'"),
         ({"blocks": 2}, "do not fit their config.json"),
@@ -109,6 +113,16 @@ class TestCommand:
         names = sorted(path.name for path in (self.folder() / "sheet").iterdir())
         assert names == [*(f"00{row}-000{column}.png" for row in (1, 2, 3) for column in (1, 2)), "grid.png"]
         assert "6 pictures" in result.stderr
+
+    def test_a_photograph_is_turned_as_its_camera_says(self):
+        exif = Image.Exif()
+        exif[0x0112] = 6  # the camera was held upright
+        with Image.open("photo.png") as photo:
+            photo.save("upright.png", exif=exif)
+        result = self.run("upright.png", "--out", "made.png")
+        assert result.exit_code == 0, result.stderr
+        with Image.open("made.png") as made:
+            assert made.size == (24, 20)
 
     def test_several_pictures_of_different_sizes(self):
         result = self.run("photo.png", "narrow.png", "--out", "both")

@@ -25,6 +25,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 #: Modulation behind a normalisation is conditional normalisation.
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _NORMS = (*_INSTANCE_NORMS, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_OPTIONS = {"hidden", "strength", "norm"}
 _SITES = (*_CONVOLUTIONS, nn.Linear, *_NORMS, nn.GroupNorm)
 
 
@@ -65,6 +66,9 @@ class Conditioned(nn.Module):
     Attributes:
         running: sums and weights of the losses' running means, where the family balances them.
         film: the modulations, by the names of their sites with ``-`` for ``.``.
+
+    Raises:
+        InputError: no layer matches the sites, or there is no such option or value of one.
     """
 
     running: Tensor
@@ -73,6 +77,8 @@ class Conditioned(nn.Module):
         self, network: nn.Module, family: LossFamily, *, sites: Sequence[str] = ("*",), **options: Any
     ) -> None:
         super().__init__()
+        if unknown := sorted(set(options) - _OPTIONS):
+            raise InputError(f"Modulations have no option {unknown[0]!r}; they have {', '.join(sorted(_OPTIONS))}.")
         self.network, self.family = network, family
         if family.balance:
             self.register_buffer("running", torch.zeros(2, len(family.coefficients)))

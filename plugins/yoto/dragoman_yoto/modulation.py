@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +13,7 @@ from dragoman.errors import InputError, TrainingError
 __all__ = ["Modulation"]
 
 _NORMS = ("none", "instance")
+_WIDEST = 65536
 
 
 class Modulation(nn.Module):
@@ -33,7 +36,8 @@ class Modulation(nn.Module):
         dim: which dimension of the features is modulated.
 
     Raises:
-        InputError: the norm is unknown, or a map is to modulate features that are no map.
+        InputError: the norm is unknown, the width or the strength cannot be, or a map is to modulate features that are
+            no map.
     """
 
     def __init__(
@@ -50,6 +54,10 @@ class Modulation(nn.Module):
         super().__init__()
         if norm not in _NORMS:
             raise InputError(f"A modulation's norm is none or instance, not {norm!r}.")
+        if type(hidden) is not int or not 1 <= hidden <= _WIDEST:
+            raise InputError(f"A modulation's width is a whole number from 1 to {_WIDEST}, not {hidden!r}.")
+        if type(strength) not in (int, float) or not math.isfinite(strength):
+            raise InputError(f"A modulation's strength is a finite number, not {strength!r}.")
         if (spatial or norm == "instance") and dim != 1:
             raise InputError("Maps have their features in dimension 1; a spatial or normalised modulation needs maps.")
         self.strength, self.norm, self.spatial, self.dim = strength, norm, spatial, dim
