@@ -15,31 +15,33 @@ from dragoman_codec.bjontegaard import bd_rate
 from dragoman_codec.drawing import svg
 from dragoman_codec.evaluation import Coder, Point, curve_of, of_pillow
 from dragoman_codec.expert import Codec
-from dragoman_codec.photographs import UNSEEN, photographs
+from dragoman_codec.photographs import UNSEEN, photographs, pictures_in
 
 __all__ = ["main"]
 
 QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 PILLOW = {"JPEG": (5, 10, 20, 40, 60, 80), "WebP": (0, 10, 30, 50, 75, 90)}
 
 
 @click.command()
 @click.argument("model")
 @click.option("--fixed", multiple=True, help="Address of a codec of one quality; give one for each quality.")
+@click.option("--pictures", type=_FOLDER, help="Photographs to compare on instead, as for choices of settings.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the curves, as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="File for a picture of them, as SVG.")
-def main(model: str, fixed: tuple[str, ...], out: Path | None, plot: Path | None) -> None:
+def main(model: str, fixed: tuple[str, ...], pictures: Path | None, out: Path | None, plot: Path | None) -> None:
     """Compare the codec MODEL over its knob with codecs of one quality, with JPEG and with WebP."""
-    pictures = photographs(UNSEEN)
+    compared = pictures_in(pictures) if pictures else photographs(UNSEEN)
     codec = Codec.from_pretrained(model)
-    curves = {"knob": curve_of({quality: partial(_coded, codec, quality) for quality in QUALITIES}, pictures)}
+    curves = {"knob": curve_of({quality: partial(_coded, codec, quality) for quality in QUALITIES}, compared)}
     if fixed:
         single: dict[float, Coder] = {
             float(place): partial(_coded, Codec.from_pretrained(address), None) for place, address in enumerate(fixed)
         }
-        curves["fixed"] = curve_of(single, pictures)
+        curves["fixed"] = curve_of(single, compared)
     for kind, qualities in PILLOW.items():
-        curves[kind] = curve_of({float(quality): of_pillow(kind, quality) for quality in qualities}, pictures)
+        curves[kind] = curve_of({float(quality): of_pillow(kind, quality) for quality in qualities}, compared)
     _show(curves)
     if out:
         content = {name: [asdict(point) for point in points] for name, points in curves.items()}

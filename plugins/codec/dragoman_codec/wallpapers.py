@@ -1,5 +1,8 @@
 """``python -m dragoman_codec.wallpapers``: the photographs and the styles of the small models, from Debian's packages.
 
+Photographs are to train on; those for validation are what settings are chosen by, so that the unseen ones of
+:mod:`dragoman_codec.photographs` are left for the figures that are told.
+
 The packages are downloaded by apt and unpacked, not installed. Nothing of them comes with this distribution; the
 licences are those of the files in Debian 12, as the packages' copyright files name them.
 """
@@ -15,7 +18,7 @@ from PIL import Image
 
 from dragoman.errors import InputError
 
-__all__ = ["PHOTOGRAPHS", "STYLES", "reduced"]
+__all__ = ["PHOTOGRAPHS", "STYLES", "VALIDATION", "reduced"]
 
 #: By package, folder and licence.
 PHOTOGRAPHS: dict[tuple[str, str, str], tuple[str, ...]] = {
@@ -56,6 +59,15 @@ PHOTOGRAPHS: dict[tuple[str, str, str], tuple[str, ...]] = {
         "OneStandsOut",
         "Path",
     ),
+}
+VALIDATION: dict[tuple[str, str, str], tuple[str, ...]] = {
+    ("lomiri-wallpapers-16.04", "backgrounds", "CC-BY-SA-4.0"): (
+        "Bridge_by_Sander_Klootwijk.jpg",
+        "free_by_Peter_Nerlich.jpg",
+        "greentock_by_Peter_Nerlich.jpg",
+    ),
+    ("mate-backgrounds", "backgrounds/mate/nature", "GPL-2+"): ("FreshFlower.jpg",),
+    ("plasma-workspace-wallpapers", "wallpapers", "GPL-2+"): ("DarkestHour", "summer_1am"),
 }
 STYLES: dict[tuple[str, str, str], dict[str, str]] = {
     ("mate-backgrounds", "backgrounds/mate/abstract", "GPL-2+"): {"painting": "Elephants.jpg"},
@@ -107,18 +119,19 @@ def _run(command: list[str], folder: Path) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--packages", type=click.Path(path_type=Path, exists=True), help="A folder of .deb files to use.")
 def main(out: Path, packages: Path | None) -> None:
-    """Write OUT/photographs and OUT/styles."""
-    for name in ("photographs", "styles"):
+    """Write OUT/photographs, OUT/validation and OUT/styles."""
+    for name in ("photographs", "validation", "styles"):
         (out / name).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         shares: dict[str, Path] = {}
-        for package in sorted({package for package, _, _ in (*PHOTOGRAPHS, *STYLES)}):
+        for package in sorted({package for package, _, _ in (*PHOTOGRAPHS, *VALIDATION, *STYLES)}):
             shares[package] = _unpacked(package, Path(scratch), packages)
-        for (package, folder, _), files in PHOTOGRAPHS.items():
-            for file in files:
-                path = shares[package] / folder / file
-                picture = reduced(path / _IN_PLASMA if path.is_dir() else path, _PHOTOGRAPH)
-                picture.save(out / "photographs" / f"{path.stem}.png")
+        for name, photographs in (("photographs", PHOTOGRAPHS), ("validation", VALIDATION)):
+            for (package, folder, _), files in photographs.items():
+                for file in files:
+                    path = shares[package] / folder / file
+                    picture = reduced(path / _IN_PLASMA if path.is_dir() else path, _PHOTOGRAPH)
+                    picture.save(out / name / f"{path.stem}.png")
         for (package, folder, _), styles in STYLES.items():
             for name, file in styles.items():
                 reduced(shares[package] / folder / file, _STYLE).save(out / "styles" / f"{name}.png")

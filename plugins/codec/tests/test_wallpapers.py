@@ -16,7 +16,8 @@ def test_pictures_are_reduced_to_their_longest_side(tmp_path):
 
 def test_all_files_of_all_packages_are_taken(tmp_path, monkeypatch):
     """With packages that are unpacked already."""
-    for (package, place, _), files in {**wallpapers.PHOTOGRAPHS, **wallpapers.STYLES}.items():
+    taken = [*wallpapers.PHOTOGRAPHS.items(), *wallpapers.VALIDATION.items(), *wallpapers.STYLES.items()]
+    for (package, place, _), files in taken:
         for file in files.values() if isinstance(files, dict) else files:
             path = tmp_path / package / "usr" / "share" / place / file
             path = path if path.suffix else path / "contents" / "images" / "2560x1600.jpg"
@@ -26,7 +27,16 @@ def test_all_files_of_all_packages_are_taken(tmp_path, monkeypatch):
     result = CliRunner().invoke(wallpapers.main, [str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "out" / "photographs").glob("*.png"))) == 31
+    assert len(list((tmp_path / "out" / "validation").glob("*.png"))) == 6
     assert {path.stem for path in (tmp_path / "out" / "styles").iterdir()} == {"painting", "pattern", "tiles"}
+
+
+def test_nothing_is_both_trained_on_and_for_validation():
+    seen, kept = (
+        {file for files in photographs.values() for file in files}
+        for photographs in (wallpapers.PHOTOGRAPHS, wallpapers.VALIDATION)
+    )
+    assert seen.isdisjoint(kept)
 
 
 def test_without_debian_there_is_a_sentence(tmp_path, monkeypatch):
