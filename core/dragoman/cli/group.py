@@ -1,4 +1,4 @@
-"""A click group that knows its commands by name and imports one only when it is run."""
+"""Commands whose errors are sentences, and a group that imports a command only when it is run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,38 @@ import click
 from dragoman.entrypoints import EntryPoint, disabled, entry_points
 from dragoman.errors import DragomanError, PluginError
 
-__all__ = ["COMMAND_GROUP", "LazyGroup"]
+__all__ = ["COMMAND_GROUP", "INTERRUPTED", "LazyGroup", "Sentences"]
 
 #: Entry-point group whose values are click commands, ``name = "module:command"``.
 COMMAND_GROUP = "dragoman.commands"
 INTERRUPTED = 130
 
 
-class LazyGroup(click.Group):
-    """The commands of the core, and those that installed distributions add.
+class Sentences(click.Command):
+    """A command whose errors become sentences, here and nowhere else.
 
-    Errors become sentences here and nowhere else: a :class:`DragomanError` or an error of the operating system exits
-    with 1 and no traceback, an interrupt with 130. With ``DRAGOMAN_DEBUG`` set, errors keep their traceback.
+    A :class:`DragomanError` or an error of the operating system exits with 1 and no traceback, an interrupt with 130.
+    With ``DRAGOMAN_DEBUG`` set, errors keep their traceback. The command of a module for ``python -m`` is
+    ``@click.command(cls=Sentences)``.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and say in one sentence what went wrong."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:  # `dragoman experts | head -1`: click ends quietly
+            raise
+        except (DragomanError, OSError) as error:
+            if os.environ.get("DRAGOMAN_DEBUG"):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+class LazyGroup(Sentences, click.Group):
+    """The commands of the core, and those that installed distributions add.
 
     Args:
         own: the core's commands by name, with their line of help. No plugin can take one of these names.
@@ -69,20 +89,6 @@ class LazyGroup(click.Group):
 
         names = [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and say in one sentence what went wrong."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:  # `dragoman experts | head -1`: click ends quietly
-            raise
-        except (DragomanError, OSError) as error:
-            if os.environ.get("DRAGOMAN_DEBUG"):
-                raise
-            raise click.ClickException(str(error)) from error
 
     def _added(self) -> dict[str, list[EntryPoint]]:
         added: dict[str, list[EntryPoint]] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from torch import Tensor
 
+from dragoman.cli.group import Sentences
 from dragoman.errors import InputError
 from dragoman_codec.bjontegaard import bd_rate
 from dragoman_codec.drawing import svg
@@ -24,7 +25,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 PILLOW = {"JPEG": (5, 10, 20, 40, 60, 80), "WebP": (0, 10, 30, 50, 75, 90)}
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("model")
 @click.option("--fixed", multiple=True, help="Address of a codec of one quality; give one for each quality.")
 @click.option("--pictures", type=_FOLDER, help="Photographs to compare on instead, as for choices of settings.")

@@ -33,7 +33,7 @@ def encode(source: Path, out: Path, knobs: tuple[str, ...], model: str, device: 
 
     pairs = split_knobs(knobs)
     picture = read_picture(source)
-    codec = Codec.from_pretrained(model, device=device)
+    codec = Codec.from_pretrained(model, device=_checked(device))
     stream = codec.compress(picture, read_knobs(pairs, codec.knobs(), model))
     _write(out, stream)
     bits = 8 * len(stream) / (picture.shape[1] * picture.shape[2])
@@ -55,9 +55,17 @@ def decode(source: Path, out: Path, model: str, device: str | None) -> None:
         stream = source.read_bytes()
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}.") from error
-    picture = Codec.from_pretrained(model, device=device).decompress(stream)
+    picture = Codec.from_pretrained(model, device=_checked(device)).decompress(stream)
     save_png(to_pil(picture.float() / 255), out)
     click.echo(f"{out}: {picture.shape[2]} x {picture.shape[1]} pixels")
+
+
+def _checked(device: str | None) -> str | None:
+    from dragoman.cli.sample import check_device
+
+    if device is not None:
+        check_device(device)
+    return device
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -148,10 +148,15 @@ class Codec(Expert):
             port: ``latent``.
             truncation: without effect.
             **knobs: ``quality`` or ``lambda``, as they were encoded with.
+
+        Raises:
+            InputError: the latents are of another shape, or there is no such knob.
         """
         self._check_port(port)
-        if not isinstance(representation, Tensor) or representation.ndim != 4:
-            raise InputError(f"The codec decodes latents [B, {self.network.M}, h, w].")
+        M = self.network.M
+        if not isinstance(representation, Tensor) or representation.ndim != 4 or representation.shape[1] != M:
+            found = list(representation.shape) if isinstance(representation, Tensor) else type(representation).__name__
+            raise InputError(f"The codec decodes latents [B, {M}, h, w], not {found}.")
         network = self.at(knobs).network
         images: Tensor = network.g_s(representation.to(next(network.parameters())))
         return images.clamp(0, 1)

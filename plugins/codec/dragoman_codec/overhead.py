@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import click
 from torch import Tensor
 
+from dragoman.cli.group import Sentences
 from dragoman_codec.benchmark import QUALITIES
 from dragoman_codec.expert import Codec
 from dragoman_codec.photographs import UNSEEN, photographs
@@ -34,7 +35,7 @@ def lengths(codec: Codec, picture: Tensor, quality: float) -> tuple[int, int, fl
     return len(fixed.compress(picture)), len(fixed.symbols_alone(picture)), fixed.estimated_bits(picture) / 8
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("model", default="codec/mini")
 @click.option("--side", default=256, show_default=True, help="Of the tiles.")
 def main(model: str, side: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from dragoman.cli.group import Sentences
 from dragoman.errors import InputError
 from dragoman_codec.benchmark import PILLOW, QUALITIES, _coded
 from dragoman_codec.bjontegaard import bd_rate
@@ -125,7 +126,7 @@ def _bd(points: list[Point], curves: dict[str, list[Point]]) -> str:
     return "BD-rate against " + ", ".join(found)
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--architecture", default="lapped-hyperprior", show_default=True)
 @click.option("--width", default=64, show_default=True, help="Channels of the convolutions.")

@@ -11,6 +11,7 @@ import click
 import torch
 from torch import Tensor
 
+from dragoman.cli.group import Sentences
 from dragoman.training import Settings, Trainer
 from dragoman.training.crops import Crops
 from dragoman_codec.architectures import network_of
@@ -126,7 +127,7 @@ def _finished(config: dict[str, Any], network: Hyperprior, method: LossCondition
     return Codec({**config, "family": method.family.to_dict(), "film": film_of(network)}, network, method.conditioned)
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--architecture", default="lapped-hyperprior", show_default=True)
 @click.option("--width", default=64, show_default=True, help="Channels of the convolutions.")

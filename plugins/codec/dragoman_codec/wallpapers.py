@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from dragoman.cli.group import Sentences
 from dragoman.errors import InputError
 
 __all__ = ["PHOTOGRAPHS", "STYLES", "VALIDATION", "reduced"]
@@ -115,7 +116,7 @@ def _run(command: list[str], folder: Path) -> None:
         raise InputError(f"{' '.join(command[:2])} failed: {reason}") from error
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--packages", type=click.Path(path_type=Path, exists=True), help="A folder of .deb files to use.")
 def main(out: Path, packages: Path | None) -> None:

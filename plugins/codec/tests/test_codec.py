@@ -181,3 +181,9 @@ def test_weights_in_compressais_layout_load_by_name(scale_codec, picture):
         load_network(network, {name: value for name, value in state.items() if name != "g_a.0.weight"})
     with pytest.raises(PackageError, match=r"has g_a\.9\.weight too many"):
         load_network(network, {**state, "g_a.9.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("latents", [torch.zeros(1, 13, 4, 4), torch.zeros(12, 4, 4), [0.0]])
+def test_latents_that_cannot_be_are_refused(scale_codec, latents):
+    with pytest.raises(InputError, match=r"decodes latents \[B, 12, h, w\], not"):
+        scale_codec.decode(latents, "latent")

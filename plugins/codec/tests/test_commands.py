@@ -50,6 +50,7 @@ def test_what_is_wrong_is_said(model, picture, tmp_path):
         (["deep.png"], "more than 8 bits"),
         (["in.png", "--knob", "quality"], "NAME=VALUE"),
         (["in.png", "--knob", "quality=200"], "0 to 100"),
+        (["in.png", "--device", "abacus"], "Device 'abacus' cannot be used"),
     ):
         name, *rest = arguments
         result = run(encode, tmp_path / name, tmp_path / "a.drg", "--model", model, *rest)
@@ -77,3 +78,13 @@ def test_modes_of_pictures(mode, picture, tmp_path):
     expected = image.convert("L" if mode in ("1", "L", "LA") else "RGB")
     assert found.shape[1:] == (9, 7)
     assert np.array_equal(found.permute(1, 2, 0).squeeze(2).numpy(), np.array(expected))
+
+
+def test_modules_say_what_is_wrong_in_a_sentence(tmp_path):
+    from dragoman_codec import benchmark, train
+
+    for module, arguments in ((benchmark, [tmp_path / "none"]), (train, [tmp_path / "out", "--pictures", tmp_path])):
+        result = run(module.main, *arguments)
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: ")
+        assert len(result.output.splitlines()) == 1
