@@ -56,6 +56,24 @@ class TestPaired:
         assert not equal(weights(translator), start)
         assert {"nll", "critic.ugly"} <= lines(tmp_path)[-1].keys()
 
+    def test_a_translator_may_learn_from_what_was_declined(self, parts, batch, monkeypatch):
+        *_, translator = parts
+        seen = []
+
+        def told(self, target, declined):
+            seen.append((target, declined))
+            return {"told": (target - declined).square().mean(dim=1)}
+
+        method = Paired(translator)
+        assert method("translator", batch, generator_for(2)).keys() == {"nll"}
+        monkeypatch.setattr(type(translator), "declined_losses", told)
+        assert method("translator", batch, generator_for(2)).keys() == {"nll"}
+        declined = torch.zeros_like(batch["target"])
+        losses = method("translator", {**batch, "declined": declined}, generator_for(2))
+        assert losses.keys() == {"nll", "told"}
+        assert len(seen) == 1
+        assert seen[0][1] is declined
+
     def test_the_critic_alone_moves_the_translator(self, parts, batch):
         _, target, critic, translator = parts
         losses = Paired(translator, target=target, critic=critic)("critic", batch, generator_for(2))

@@ -65,6 +65,18 @@ def pairs(make):
     return make()
 
 
+@pytest.fixture
+def shy_pairs(pairs, monkeypatch):
+    """Pairs of a captioner without words for images of odd brightness, and how it captions where it is not shy."""
+    encode = type(pairs.captioner).encode
+
+    def shy(self, *args, **kwargs):
+        return [said if int(said.split()[1]) % 2 == 0 else "" for said in encode(self, *args, **kwargs)]
+
+    monkeypatch.setattr(type(pairs.captioner), "encode", shy)
+    return pairs, encode
+
+
 def shards(folder):
     return sorted(folder.rglob("*.safetensors"))
 
@@ -259,14 +271,9 @@ class TestGeneratedPairs:
         assert whole.captions == parts.captions
         assert said == [7, 14, 21, 28, 35, 42, 49, 50]
 
-    def test_draw_on_where_the_captioner_declines(self, pairs, monkeypatch):
-        """Images of odd brightness get no caption; all pairs are of the others, and as many as asked for."""
-        encode = type(pairs.captioner).encode
-
-        def shy(self, *args, **kwargs):
-            return [said if int(said.split()[1]) % 2 == 0 else "" for said in encode(self, *args, **kwargs)]
-
-        monkeypatch.setattr(type(pairs.captioner), "encode", shy)
+    def test_draw_on_where_the_captioner_declines(self, shy_pairs):
+        """All pairs are of images with a caption, and as many as asked for."""
+        pairs, encode = shy_pairs
         said = []
         made = pairs.make(50, generator_for(1), said.append)
         assert len(made.target) == len(made.captions) == said[-1] == 50
@@ -275,6 +282,34 @@ class TestGeneratedPairs:
             pairs.captioner, pairs.target.expert.decode(made.target, "z"), "caption", generator=generator_for(2)
         )
         assert [caption.split()[1] for caption in seen] == [caption.split()[1] for caption in made.captions]
+
+    def test_keep_what_was_declined(self, shy_pairs):
+        pairs, encode = shy_pairs
+        made = pairs.make(50, generator_for(1))
+        assert len(made.declined) > 10
+        images = pairs.target.expert.decode(made.declined, "z")
+        seen = encode(pairs.captioner, images, "caption", generator=generator_for(2))
+        assert all(int(caption.split()[1]) % 2 for caption in seen)
+
+    def test_offer_what_was_declined_to_training(self, shy_pairs, tmp_path):
+        """Streamed, cached and with some pairs kept back alike."""
+        pairs, _ = shy_pairs
+        built = build_store(tmp_path, pairs, COUNT, SEED)
+        made = [pairs.make(min(SHARD, COUNT - at), generator_for(SEED, "pairs", k))
+                for k, at in enumerate(range(0, COUNT, SHARD))]  # fmt: skip
+        assert torch.equal(built.declined, torch.cat([part.declined for part in made]))
+        known = {tuple(row) for row in built.declined.tolist()}
+        for source in (built, TrainingPart(built, 10)):
+            batch = source.batch(16, generator_for(1))
+            assert len(batch["declined"]) == 16
+            assert {tuple(row) for row in batch["declined"].tolist()} <= known
+        assert len(pairs.batch(16, generator_for(1))["declined"]) == 16
+
+    def test_offer_nothing_where_nothing_was_declined(self, pairs, tmp_path):
+        built = build_store(tmp_path, pairs, COUNT, SEED)
+        assert len(built.declined) == 0
+        for source in (built, TrainingPart(built, 10), pairs):
+            assert "declined" not in source.batch(16, generator_for(1))
 
     def test_give_up_on_a_captioner_without_words(self, pairs, monkeypatch):
         monkeypatch.setattr(type(pairs.captioner), "encode", lambda self, inputs, *_, **__: [""] * len(inputs))

@@ -61,6 +61,15 @@ class Translator(nn.Module):
         """Named losses, one value per sample: ``{"nll": [B]}``."""
         raise NotImplementedError(f"{type(self).__name__} cannot be trained")
 
+    def declined_losses(self, target: Tensor, declined: Tensor) -> dict[str, Tensor]:
+        """Named losses of telling targets that were captioned from draws that were declined; none by default.
+
+        Args:
+            target: samples at the target port, ``[B, ...]``.
+            declined: as many draws that the captioner found no words for.
+        """
+        return {}
+
     def signals(self, target: Tensor, condition: Representation) -> dict[str, float]:
         """Figures that say whether training goes well, beyond what the losses do; they go into the log.
 

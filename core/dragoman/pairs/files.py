@@ -38,6 +38,9 @@ class FilePairs:
         source: the endpoint that encodes captions or images.
         target: the endpoint whose representations the latents are.
 
+    Attributes:
+        declined: nothing: what a user brings has its text.
+
     Raises:
         InputError: a file or column is missing, a text is empty, a latent is not finite, or the numbers of rows differ.
         PortError: the latents have another shape than the target's port.
@@ -48,6 +51,7 @@ class FilePairs:
         self.target = _read_latents(folder / LATENTS, target)
         if len(rows) != len(self.target):
             raise InputError(f"{folder}: {TABLE} has {len(rows)} rows, but {LATENTS} has {len(self.target)}.")
+        self.declined = self.target[:0]
         self.captions = [(row.get("text") or "").strip() for row in rows]
         self.conditions = self._encode(folder, rows, source)
 

@@ -14,7 +14,7 @@ from dragoman.errors import InputError, PortError
 from dragoman.expert import Expert
 from dragoman.training.method import Batch
 
-__all__ = ["GeneratedPairs", "Pairs"]
+__all__ = ["GeneratedPairs", "Pairs", "some_declined"]
 
 CAPTION_PORT = "caption"
 #: Images that are rendered and captioned at once.
@@ -29,10 +29,12 @@ class Pairs(NamedTuple):
     Attributes:
         target: ``[N, ...]``, samples at the target port.
         captions: one text for each.
+        declined: ``[M, ...]``, the draws that got none.
     """
 
     target: Tensor
     captions: list[str]
+    declined: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,15 @@ class GeneratedPairs:
             InputError: the captioner declines nearly everything.
         """
         targets: list[Tensor] = []
+        declined: list[Tensor] = []
         captions: list[str] = []
         drawn = 0
         while missing := count - len(captions):
             target = self._draw(missing, generator)
             said = self._caption(target, len(captions), generator, progress)
-            targets.append(target[[row for row, caption in enumerate(said) if caption]])
+            captioned = torch.tensor([bool(caption) for caption in said], device=target.device)
+            targets.append(target[captioned])
+            declined.append(target[~captioned])
             captions += filter(None, said)
             drawn += missing
             if drawn > PATIENCE and len(captions) < drawn * LEAST_CAPTIONED:
@@ -95,7 +100,7 @@ class GeneratedPairs:
                     f"The captioner found words for {len(captions)} of {drawn} images; choose another one, "
                     "or draw less widely (pairs.spread)."
                 )
-        return Pairs(torch.cat(targets), captions)
+        return Pairs(torch.cat(targets), captions, torch.cat(declined))
 
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:
         # Not every generator has the knob.
@@ -121,8 +126,16 @@ class GeneratedPairs:
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Pairs made on the spot: the experts run in every step."""
         pairs = self.make(size, generator)
-        return {
+        batch: Batch = {
             "target": pairs.target,
             "condition": self.source.expert.encode(pairs.captions, self.source.port.name),
             "caption": pairs.captions,
         }
+        return batch | some_declined(pairs.declined, size, generator)
+
+
+def some_declined(declined: Tensor, size: int, generator: torch.Generator) -> Batch:
+    """The part ``"declined"`` of a batch: rows drawn with replacement; empty where nothing was declined."""
+    if len(declined) == 0:
+        return {}
+    return {"declined": declined[torch.randint(len(declined), (size,), generator=generator)]}

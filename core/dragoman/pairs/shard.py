@@ -30,12 +30,14 @@ class Shard(NamedTuple):
         captions: the captions that are new, each once.
         rows: int64 ``[N]``, the caption of each pair among those of this shard and all before.
         conditions: the representation of each new caption.
+        declined: ``[M, ...]``, the draws that got no caption.
     """
 
     target: Tensor
     captions: list[str]
     rows: Tensor
     conditions: Kept
+    declined: Tensor
 
 
 def write_shard(path: Path, made: Pairs, source: Endpoint, known: Sequence[str]) -> None:
@@ -57,6 +59,7 @@ def write_shard(path: Path, made: Pairs, source: Endpoint, known: Sequence[str])
         position.setdefault(caption, row)
     tensors = {
         "target": made.target.cpu().contiguous(),
+        "declined": made.declined.cpu().contiguous(),
         "row": torch.tensor([position[caption] for caption in made.captions]),
         "captions": torch.frombuffer(bytearray(json.dumps(fresh).encode()), dtype=torch.uint8),
         **_condition_tensors(keep(source.expert.encode(fresh, source.port.name))),
@@ -79,7 +82,8 @@ def read_shard(path: Path) -> Shard:
     """
     try:
         tensors = load_file(path)
-        return Shard(tensors["target"], _words(tensors["captions"]), tensors["row"], _condition(tensors))
+        captions, conditions = _words(tensors["captions"]), _condition(tensors)
+        return Shard(tensors["target"], captions, tensors["row"], conditions, tensors["declined"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
 

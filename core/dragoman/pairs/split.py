@@ -8,13 +8,20 @@ import torch
 from torch import Tensor
 
 from dragoman.errors import InputError
+from dragoman.pairs.generated import some_declined
 from dragoman.training.method import Batch
 
 __all__ = ["Indexed", "TrainingPart"]
 
 
 class Indexed(Protocol):
-    """Pairs that are all there, and can be had by their position."""
+    """Pairs that are all there, and can be had by their position.
+
+    Attributes:
+        declined: draws that got no caption, ``[M, ...]``.
+    """
+
+    declined: Tensor
 
     def __len__(self) -> int: ...
 
@@ -43,8 +50,9 @@ class TrainingPart:
         return len(self.pairs) - self.kept_back
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Pairs drawn with replacement."""
-        return self.pairs.at(torch.randint(len(self), (size,), generator=generator))
+        """Pairs drawn with replacement; under ``"declined"`` as many draws that got no caption, if there are any."""
+        pairs = self.pairs.at(torch.randint(len(self), (size,), generator=generator))
+        return pairs | some_declined(self.pairs.declined, size, generator)
 
     def validation(self, most: int) -> Batch:
         """Up to ``most`` of the pairs that were kept out, or without any the first ones of training."""

@@ -20,7 +20,7 @@ from dragoman.atomic import replacing
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.expert import Expert
-from dragoman.pairs.generated import GeneratedPairs
+from dragoman.pairs.generated import GeneratedPairs, some_declined
 from dragoman.pairs.packed import join_kept, taken
 from dragoman.pairs.shard import read_captions, read_shard, write_shard
 from dragoman.progress import progress
@@ -31,7 +31,7 @@ __all__ = ["PairStore", "build_store", "store_key"]
 
 SHARD_SIZE = 4096
 #: Of the shards; counted up when they change, so that older ones are not taken for new ones.
-LAYOUT = 2
+LAYOUT = 3
 #: What the pairs depend on, and how many there are to be.
 FACTS = "pairs.json"
 
@@ -47,6 +47,7 @@ class PairStore:
         captions: the distinct captions; one is there again for each shard without a new one.
         rows: int64 ``[N]``, the caption of each pair.
         conditions: the representation of each caption; of token sequences without padding.
+        declined: ``[M, ...]``, the draws that got no caption.
 
     Raises:
         InputError: the folder holds no pairs, not all of them, or damaged ones.
@@ -60,14 +61,16 @@ class PairStore:
         self.captions = [caption for shard in shards for caption in shard.captions]
         self.rows = torch.cat([shard.rows for shard in shards])
         self.conditions = join_kept([shard.conditions for shard in shards])
+        self.declined = torch.cat([shard.declined for shard in shards])
         self._check_complete(folder)
 
     def __len__(self) -> int:
         return len(self.target)
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Pairs drawn with replacement."""
-        return self.at(torch.randint(len(self), (size,), generator=generator))
+        """Pairs drawn with replacement; under ``"declined"`` as many draws that got no caption, if there are any."""
+        pairs = self.at(torch.randint(len(self), (size,), generator=generator))
+        return pairs | some_declined(self.declined, size, generator)
 
     def at(self, index: Tensor) -> Batch:
         """The pairs at the given positions."""

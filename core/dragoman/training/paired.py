@@ -24,6 +24,8 @@ TRANSLATOR, CRITIC = "translator", "critic"
 class Paired(Method):
     """The losses of :meth:`dragoman.Translator.losses` over pairs of target and condition.
 
+    Where pairs come with draws that the captioner declined, :meth:`dragoman.Translator.declined_losses` joins them.
+
     With a critic, a second phase samples for the conditions of a batch now and then, renders the samples by the frozen
     target expert and has them judged against their conditions; the gradient flows back through critic and expert to
     the translator. The likelihood keeps the variety, the critic the consistency.
@@ -99,7 +101,9 @@ class Paired(Method):
             judged = self._judged(_head(condition, self.critic_samples), generator)
             return {name: _spread(value, length(condition)) for name, value in judged.items()}
         assert isinstance(target, Tensor)
-        return self.translator.losses(target, self._disturb(condition, generator), generator=generator)
+        losses = self.translator.losses(target, self._disturb(condition, generator), generator=generator)
+        declined = batch.get("declined")
+        return losses | self.translator.declined_losses(target, declined) if isinstance(declined, Tensor) else losses
 
     def _judged(self, condition: Representation, generator: torch.Generator) -> Losses:
         assert self.critic is not None

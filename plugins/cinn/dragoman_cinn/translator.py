@@ -11,9 +11,11 @@ from torch import Tensor
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms
+from dragoman.knobs import Knob, check_knobs
 from dragoman.ports import Port
 from dragoman.representation import Representation, randn_rows
 from dragoman.translator import Translator
+from dragoman_cinn.acceptance import Acceptance
 from dragoman_cinn.atoms import AtomHead, describe_atoms
 from dragoman_cinn.conditioner import Conditioner, ConditionerFactory, ResidualConditioner, SeparateConditioner
 from dragoman_cinn.distinct import distinct_runs
@@ -54,8 +56,11 @@ _SMALLEST: dict[str, float] = {
     "clamp": 0.01,
     "ridges": 0,
     "atom_temperature": 0,
+    "acceptance": 0,
     "seed": 0,
 }
+#: Draws of the flow among which the acceptance chooses one.
+PROPOSALS = 4
 _CONDITIONERS: dict[str, type[Conditioner]] = {"residual": ResidualConditioner, "separate": SeparateConditioner}
 
 
@@ -118,6 +123,7 @@ class CINN(Translator):
         clamp: float = 2.0,
         ridges: int = 6,
         atom_temperature: float = 0.5,
+        acceptance: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -135,6 +141,7 @@ class CINN(Translator):
                 "clamp": clamp,
                 "ridges": ridges,
                 "atom_temperature": atom_temperature,
+                "acceptance": acceptance,
                 "seed": seed,
             }
         )
@@ -202,6 +209,25 @@ class CINN(Translator):
         """
         return {"nll": self._nll(target, condition)}
 
+    def declined_losses(self, target: Tensor, declined: Tensor) -> dict[str, Tensor]:
+        """``{"acceptance": [B]}``: how badly accepted targets are told from declined ones, in nats.
+
+        Args:
+            target: accepted targets ``[B, D]``.
+            declined: as many declined ones.
+        """
+        if self.acceptance is None:
+            return {}
+        log_odds = [self._accept(*self._split(part)) for part in (target, declined)]
+        return {"acceptance": self.acceptance.losses(*log_odds)}
+
+    def knobs(self) -> tuple[Knob, ...]:
+        """``proposals``, if there is an acceptance that chooses among them."""
+        if self.acceptance is None:
+            return ()
+        summary = "draws of the flow among which its acceptance chooses one; 1 is the flow alone"
+        return (Knob("proposals", PROPOSALS, 1, kind="whole", summary=summary),)
+
     @_full_precision
     def log_prob(self, target: Tensor, condition: Representation) -> Tensor:
         """``log p(target | condition)`` in nats, ``[B]``, in the target's own units, with all constants.
@@ -225,21 +251,26 @@ class CINN(Translator):
             generator: source of randomness, read row by row.
             temperature: standard deviation of the residual, and a factor of the atoms' temperature; 0 gives the image
                 of the most likely residual, and the most likely atom.
-            **knobs: none.
+            **knobs: those of :meth:`knobs`.
 
         Raises:
-            InputError: the temperature is negative, or a knob is given.
+            InputError: the temperature is negative, or there is no such knob.
         """
-        if knobs or temperature < 0:
-            raise InputError(
-                f"cinn has no knob {next(iter(knobs))!r}." if knobs else f"temperature must be >= 0, not {temperature}."
-            )
-        embedded = self._embed_runs(condition)
-        noise = randn_rows(len(embedded), self.flow.size + bool(self.atoms), generator).to(embedded.device)
-        index, sharpness = None, temperature * self.config["atom_temperature"]
+        if temperature < 0:
+            raise InputError(f"temperature must be >= 0, not {temperature}.")
+        proposals = check_knobs(knobs, self.knobs(), "cinn").get("proposals", PROPOSALS if self.acceptance else 1)
+        embedded, size = self._embed_runs(condition), self.flow.size
+        chances = bool(self.atoms) + (proposals > 1)
+        noise = randn_rows(len(embedded), proposals * size + chances, generator).to(embedded.device)
+        index = None
         if self.atoms is not None:
+            sharpness = temperature * self.config["atom_temperature"]
             index = self.atoms.draw(embedded, torch.special.ndtr(noise[:, -1]), sharpness)
-        return self._decode(temperature * noise[:, : self.flow.size], embedded, index)
+        residual = temperature * noise[:, : proposals * size].reshape(len(noise) * proposals, size)
+        if proposals == 1:
+            return self._decode(residual, embedded, index)
+        among = embedded.repeat_interleave(proposals, 0), None if index is None else index.repeat_interleave(proposals)
+        return self._chosen(self._decode(residual, *among), proposals, torch.special.ndtr(noise[:, -chances]))
 
     @_full_precision
     def residual(self, rep: Tensor, condition: Representation) -> Tensor:
@@ -323,6 +354,17 @@ class CINN(Translator):
         continuous = self.target_standardizer.inverse(standardized)
         return continuous if self.atoms is None or index is None else self.atoms.join(continuous, index)
 
+    def _accept(self, continuous: Tensor, index: Tensor | None) -> Tensor:
+        assert self.acceptance is not None
+        log_odds: Tensor = self.acceptance(self.target_standardizer(continuous), index)
+        return log_odds
+
+    def _chosen(self, drawn: Tensor, proposals: int, uniform: Tensor) -> Tensor:
+        """One of each ``proposals`` rows, chosen by the acceptance."""
+        log_odds = self._accept(*self._split(drawn)).view(-1, proposals)
+        rows = torch.arange(len(log_odds), device=drawn.device)
+        return drawn.view(-1, proposals, drawn.shape[1])[rows, Acceptance.choose(log_odds, uniform)]
+
     def _split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:
         size = self.config["target"]
         if target.shape[1:] != (size,):
@@ -359,6 +401,8 @@ class CINN(Translator):
             clamp = config["clamp"]
             ridges = RidgeMaps(continuous, embedding, count, clamp) if count else None
             self.flow = ConditionalFlow(continuous, depth, self._conditioner(), clamp, generator, ridges)
+            width = config["acceptance"] if continuous else 0
+            self.acceptance = Acceptance(continuous, atoms["count"] if atoms else 1, width) if width else None
 
     def _conditioner(self) -> ConditionerFactory:
         config = self.config
