@@ -45,9 +45,10 @@ class Captioner(Expert):
     Args:
         config: ``architecture``, ``widths`` and ``labels`` of the classifier; ``confidence``, the probability of
             its class below which an image gets no caption; ``margin``, how far inside its level an attribute has
-            to lie to be mentioned (:func:`~dragoman_minizoo.attributes.clear`); and ``wordings``, how many sentences
-            there are for images of the same class and levels. A sentence that comes again is not encoded again, so
-            that there can be many more images than sentences.
+            to lie to be mentioned (:func:`~dragoman_minizoo.attributes.clear`); ``mention``, how often it then is, by
+            its level: as often at each, so that what a caption leaves out may be anything; and ``wordings``, how many
+            sentences there are for images of the same class and levels. A sentence that comes again is not encoded
+            again, so that there can be many more images than sentences.
 
     Attributes:
         boundaries: ``[K, 3, 2]``, where the levels of each attribute begin, by class.
@@ -119,8 +120,8 @@ class Captioner(Expert):
         if generator is None:
             raise PortError("Captions are drawn: give the captioner a generator.")
         looks = zip(*(column.tolist() for column in self.look(inputs)), strict=True)
-        wordings = self.config["wordings"]
+        wordings, mention = self.config["wordings"], self.config["mention"]
         return [
-            describe(label, row, words, generator, seen, wordings)[0] if sure else ""
+            describe(label, row, words, generator, seen, wordings, mention)[0] if sure else ""
             for label, row, sure, seen in looks
         ]

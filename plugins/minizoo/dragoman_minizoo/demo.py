@@ -176,18 +176,22 @@ def _fusions(fusions: Mapping[str, Fusion], asked: Asked, jury: Jury, store: Pai
             "train_seconds": training.get("seconds"),
             "translator_params": sum(p.numel() for p in fusion.translator.parameters()),
         }
-        port, ranked = fusion.source.port.name, f"{name}, best of {CANDIDATES}"
-        found[name] = evaluate(_renderer(fusion, asked, port), asked.prompts, jury, name) | facts
+        port = fusion.source.port.name
+        ways: dict[str, dict[str, Any]] = {
+            name: {},
+            f"{name}, without its acceptance": {"proposals": 1},
+            f"{name}, best of {CANDIDATES}": {"candidates": CANDIDATES},
+        }
+        for way, how in ways.items():
+            found[way] = evaluate(_renderer(fusion, asked, port, **how), asked.prompts, jury, way) | facts
         found[name]["novelty"] = _novelty(fusion, asked.at("templates", port), store)
-        found[ranked] = evaluate(_renderer(fusion, asked, port, CANDIDATES), asked.prompts, jury, ranked) | facts
     return found
 
 
-def _renderer(fusion: Fusion, asked: Asked, port: str, candidates: int = 1) -> Render:
+def _renderer(fusion: Fusion, asked: Asked, port: str, **how: Any) -> Render:
     def render(tier: str) -> Tensor:
         generator = generator_for(0, "evaluation")
-        how: dict[str, Any] = {"generator": generator, "candidates": candidates, "batch_size": 512}
-        return fusion.sample(asked.at(tier, port), IMAGES_PER_PROMPT, **how)
+        return fusion.sample(asked.at(tier, port), IMAGES_PER_PROMPT, generator=generator, batch_size=512, **how)
 
     return render
 

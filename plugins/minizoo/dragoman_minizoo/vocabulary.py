@@ -47,7 +47,7 @@ TRAINING = _read("training")
 #: What appears in evaluation alone.
 HELD_OUT = _read("held-out")
 
-#: How often a caption mentions an attribute, by its level: extremes catch the eye.
+#: How often a prompt mentions an attribute, by its level: extremes catch the eye.
 MENTION = (0.65, 0.2, 0.65)
 
 
@@ -63,6 +63,7 @@ def describe(
     generator: torch.Generator,
     clear: Sequence[bool] = (True,) * 3,
     wordings: int | None = None,
+    mention: Sequence[float] = MENTION,
 ) -> tuple[str, list[bool]]:
     """A sentence about one image.
 
@@ -74,12 +75,13 @@ def describe(
         clear: which attributes may be mentioned at all.
         wordings: how many sentences there are for the same class and the same mentioned levels; without it, as many as
             the words allow.
+        mention: how often an attribute is mentioned, by its level.
 
     Returns:
         The caption, and which attributes it mentions.
     """
     mentioned = [
-        bool(torch.rand((), generator=generator) < MENTION[level]) and seen
+        bool(torch.rand((), generator=generator) < mention[level]) and seen
         for level, seen in zip(levels, clear, strict=True)
     ]
     said = tuple(level if here else None for level, here in zip(levels, mentioned, strict=True))

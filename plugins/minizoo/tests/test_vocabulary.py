@@ -2,6 +2,7 @@ import re
 
 import torch
 
+from dragoman.endpoint import load_expert
 from dragoman.training.seeding import generator_for
 from dragoman_minizoo.prompts import TIERS, check_unseen, make_prompts
 from dragoman_minizoo.vocabulary import HELD_OUT, TRAINING, describe
@@ -81,3 +82,14 @@ def test_wordings_bound_the_sentences_of_equal_images_and_are_the_same_in_every_
         assert 2 <= len(sentences) <= 4
     again = generator_for(0, "wordings")
     assert said == [describe(3, [0, 1, 2], TRAINING, again, (True, False, False), wordings=4) for _ in range(300)]
+
+
+def test_what_is_mentioned_how_often_depends_on_the_level_as_asked():
+    generator = torch.Generator().manual_seed(0)
+    told = [describe(2, [0, 1, 2], TRAINING, generator, mention=(1.0, 0.0, 1.0))[1] for _ in range(30)]
+    assert told == [[True, False, True]] * 30
+
+
+def test_what_the_captioner_leaves_out_may_be_anything():
+    captioner = load_expert("captioner-fashion")
+    assert len(set(captioner.config["mention"])) == 1
