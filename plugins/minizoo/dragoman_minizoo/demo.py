@@ -177,11 +177,9 @@ def _fusions(fusions: Mapping[str, Fusion], asked: Asked, jury: Jury, store: Pai
             "translator_params": sum(p.numel() for p in fusion.translator.parameters()),
         }
         port = fusion.source.port.name
-        ways: dict[str, dict[str, Any]] = {
-            name: {},
-            f"{name}, without its acceptance": {"proposals": 1},
-            f"{name}, best of {CANDIDATES}": {"candidates": CANDIDATES},
-        }
+        ways: dict[str, dict[str, Any]] = {name: {}, f"{name}, best of {CANDIDATES}": {"candidates": CANDIDATES}}
+        if any(knob.name == "proposals" for knob in fusion.knobs()):
+            ways[f"{name}, the flow alone"] = {"proposals": 1}
         for way, how in ways.items():
             found[way] = evaluate(_renderer(fusion, asked, port, **how), asked.prompts, jury, way) | facts
         found[name]["novelty"] = _novelty(fusion, asked.at("templates", port), store)
