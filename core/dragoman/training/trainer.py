@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dragoman.errors import TrainingError
+from dragoman.errors import InputError, TrainingError
 from dragoman.progress import progress
 from dragoman.representation import Representation, Tokens
 from dragoman.training.average import MovingAverage
@@ -28,7 +28,7 @@ from dragoman.training.schedule import learning_rate
 from dragoman.training.seeding import generator_for, global_generator_for
 from dragoman.training.settings import Settings
 
-__all__ = ["CHECKPOINT", "LOG", "Settings", "Trainer", "TrainingResult", "move"]
+__all__ = ["CHECKPOINT", "LOG", "Settings", "Trainer", "TrainingResult", "check_start", "move"]
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -266,6 +266,22 @@ class Trainer:
             self._put_back(state)
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"{path} belongs to a run of another model; {way_out}") from error
+
+
+def check_start(folder: Path, resume: bool) -> None:
+    """For a command: that nothing is lost, and that there is something to go on with.
+
+    Args:
+        folder: of a run.
+        resume: whether the user asked to go on with it.
+
+    Raises:
+        InputError: the folder holds a run already, or none to resume.
+    """
+    if (folder / CHECKPOINT).exists() != resume:
+        if resume:
+            raise InputError(f"{folder} holds no run to resume; start one without --resume.")
+        raise InputError(f"{folder} holds a run already; go on with it by --resume, or use another folder.")
 
 
 def move(batch: Batch, device: torch.device) -> Batch:

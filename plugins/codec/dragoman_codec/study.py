@@ -1,7 +1,8 @@
 """``python -m dragoman_codec.study``: one codec with a knob against five of a fixed quality.
 
 Everything is trained here, on the photographs of :mod:`dragoman_codec.photographs` and a folder of more, and compared
-on photographs that nothing was trained on, by real streams. A model that is there already is not trained again.
+on photographs that nothing was trained on, by real streams. A model that is there already is not trained again, and one
+that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 
 from dragoman.cli.group import Sentences
 from dragoman.errors import InputError
+from dragoman.training.trainer import CHECKPOINT
 from dragoman_codec.benchmark import PILLOW, QUALITIES, _coded
 from dragoman_codec.bjontegaard import bd_rate
 from dragoman_codec.evaluation import Coder, Point, curve_of, of_pillow
@@ -71,7 +73,8 @@ def _trained(run: Run, config: dict[str, Any], out: Path) -> Codec:
     folder = out / run.name
     if not (folder / "config.json").exists():
         scaled = {**config, "N": run.scale * config["N"], "M": run.scale * config["M"]}
-        train_codec(scaled, folder / "run", run.plan).save_pretrained(folder)
+        begun = (folder / "run" / CHECKPOINT).exists()
+        train_codec(scaled, folder / "run", run.plan, resume=begun).save_pretrained(folder)
     return Codec.from_pretrained(folder)
 
 

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from dragoman.cli.group import Sentences
+from dragoman.errors import InputError
 from dragoman.training import Settings, Trainer
 from dragoman.training.crops import Crops
+from dragoman.training.trainer import check_start
 from dragoman_codec.architectures import network_of
 from dragoman_codec.expert import Codec
 from dragoman_codec.hyperprior import Hyperprior
@@ -77,14 +79,23 @@ def _unmodulated(network: Hyperprior) -> dict[str, Any]:
     return {"sites": [network.last], "strength": 0.0}
 
 
-def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
+def train_codec(config: dict[str, Any], folder: Path, plan: Plan, *, resume: bool = False) -> Codec:
     """Train on crops of the photographs.
 
     Args:
         config: ``architecture``, ``N`` and ``M``.
         folder: the run's folder.
         plan: how.
+        resume: go on with the run that was interrupted in the folder, to the same result on a CPU.
+
+    Raises:
+        InputError: a run is resumed whose number of steps depends on the speed of the machine.
+        TrainingError: the folder holds a run of another plan.
     """
+    if resume and plan.minutes:
+        raise InputError(
+            "A run of so many minutes cannot be resumed, as its number of steps is not known; give --steps."
+        )
     crops = Crops(_pictures(plan), plan.crop)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
@@ -98,8 +109,10 @@ def train_codec(config: dict[str, Any], folder: Path, plan: Plan) -> Codec:
     if plan.minutes:
         trainer.settings = replace(settings, steps=_steps(trainer, plan.minutes))
     started = time.process_time()
-    result = trainer.run()
-    facts = {"steps": result.steps, "cpu_seconds": round(time.process_time() - started), "seed": plan.seed}
+    result = trainer.run(resume=resume)
+    facts = {"steps": result.steps, "seed": plan.seed}
+    if not resume:  # nobody knows what was spent before
+        facts["cpu_seconds"] = round(time.process_time() - started)
     return _finished({**config, "facts": facts}, network, method, plan)
 
 
@@ -140,15 +153,19 @@ def _finished(config: dict[str, Any], network: Hyperprior, method: LossCondition
 @click.option("--learning-rate", default=1e-3, show_default=True, help="At its peak.")
 @click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="A folder to train on as well.")
 @click.option("--seed", default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the run that was interrupted in OUT.")
 @click.option("--film/--no-film", default=True, help="Whether the network learns of lambda.")
 @click.option("--device", help="Where to train; the accelerator if there is one.")
-def main(out: Path, architecture: str, width: int, latent: int, bounds: tuple[float, float], **options: Any) -> None:
+def main(
+    out: Path, architecture: str, width: int, latent: int, bounds: tuple[float, float], resume: bool, **options: Any
+) -> None:
     """Train a codec into the folder OUT; with two equal values of lambda, a fixed one."""
     config = {"architecture": architecture, "N": width, "M": latent}
     if options["steps"]:
         options["minutes"] = 0.0
     plan = Plan(*bounds, **{name: value for name, value in options.items() if value or name in ("film", "seed")})
-    train_codec(config, out / "run", plan).save_pretrained(out)
+    check_start(out / "run", resume)
+    train_codec(config, out / "run", plan, resume=resume).save_pretrained(out)
     click.echo(out)
 
 

@@ -44,7 +44,7 @@ class StyleTraining(Method):
             :func:`scales_of`.
         layers: names of the style losses, with the port of each.
         content: port of the content loss.
-        smoothness: weight of the total variation.
+        smoothness: weight of the total variation; leave it at 1 where a family of losses has a coefficient for it.
         learning_rate: peak of Adam's learning rate.
         warmup: steps of linear warm-up.
         clip: largest gradient norm.
@@ -63,7 +63,7 @@ class StyleTraining(Method):
         scales: Mapping[str, Tensor] | None = None,
         layers: Mapping[str, str] | None = None,
         content: str = _CONTENT,
-        smoothness: float = 0.1,
+        smoothness: float = 1.0,
         learning_rate: float = 2e-3,
         warmup: int = 50,
         clip: float = 1.0,
