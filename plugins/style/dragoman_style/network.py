@@ -14,6 +14,8 @@ __all__ = ["SITES", "StyleNet", "network_of"]
 
 #: The normalisations, which the loss coefficients modulate.
 SITES = ("*.norm",)
+#: Most weights of all residual blocks: what a damaged configuration asks for must not exhaust the memory.
+_MOST = 2**28
 _KEYS = {"styles": 1024, "width": 512, "blocks": 64}
 
 
@@ -102,4 +104,7 @@ def network_of(config: dict[str, Any]) -> StyleNet:
         value = config.get(name)
         if type(value) is not int or not 1 <= value <= most:
             raise PackageError(f"The style network's {name} is {value!r}, not a whole number from 1 to {most}.")
+    width, blocks = config["width"], config["blocks"]
+    if 2 * blocks * 9 * (3 * width) ** 2 > _MOST:
+        raise PackageError(f"The style network's width {width} and {blocks} blocks make it too large.")
     return StyleNet(**{name: config[name] for name in _KEYS})

@@ -13,7 +13,7 @@ from dragoman.errors import InputError, TrainingError
 __all__ = ["Modulation"]
 
 _NORMS = ("none", "instance")
-_WIDEST = 65536
+_WIDEST = 4096
 
 
 class Modulation(nn.Module):

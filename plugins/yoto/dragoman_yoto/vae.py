@@ -12,6 +12,8 @@ from dragoman.errors import PackageError
 __all__ = ["VAE", "network_of"]
 
 _KEYS = ("channels", "size", "width", "latent")
+#: Most weights of a linear layer: what a damaged configuration asks for must not exhaust the memory.
+_MOST = 2**28
 
 
 class VAE(nn.Module):
@@ -65,8 +67,13 @@ def network_of(config: dict[str, Any]) -> VAE:
             raise PackageError(f"The autoencoder's {name} is {value!r}, not a whole number from 1 to 4096.")
     if config["size"] % 4:
         raise PackageError(f"The autoencoder's size is {config['size']}, not a multiple of 4.")
+    if config["width"] * config["size"] ** 2 // 8 * config["latent"] > _MOST:
+        raise PackageError(f"The autoencoder's sizes {', '.join(f'{k} {v}' for k, v in sizes.items())} are too large.")
+    seed = config.get("seed", 0)
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise PackageError(f"The autoencoder's seed is {seed!r}, not a whole number from 0.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(config.get("seed", 0)))
+        torch.manual_seed(seed)
         return VAE(**{name: config[name] for name in _KEYS})
 
 

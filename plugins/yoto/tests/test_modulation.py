@@ -121,6 +121,21 @@ def test_what_cannot_be_is_refused():
         without_bias.folded()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "width is a whole number from 1 to 4096, not 0"),
+        ({"hidden": 10**9}, "width is a whole number from 1 to 4096"),
+        ({"strength": float("nan")}, "strength is a finite number, not nan"),
+        ({"strength": "much"}, "strength is a finite number, not 'much'"),
+        ({"spatial": True}, "no option 'spatial'; they have hidden, norm, strength"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Conditioned(network(), FAMILY, **options)
+
+
 def test_a_copy_is_modulated_by_its_own_modulations():
     import copy
 

@@ -113,6 +113,8 @@ def test_what_cannot_be_is_refused(expert, tmp_path):
         ),
         (lambda: network_of({**SIZES, "size": 9}), PackageError, "multiple of 4"),
         (lambda: network_of({**SIZES, "width": "8"}), PackageError, "width"),
+        (lambda: network_of({**SIZES, "size": 4096, "width": 4096}), PackageError, "size 4096, .* are too large"),
+        (lambda: network_of({**SIZES, "seed": "first"}), PackageError, "seed is 'first'"),
     ):
         with pytest.raises(kind, match=message):
             call()
