@@ -241,6 +241,13 @@ class TestImageFolder:
         with pytest.raises(InputError, match=r"broken\.png is no readable image"):
             read_images(tmp_path, size=4)
 
+    def test_pictures_are_turned_as_their_camera_says(self, tmp_path):
+        pixels = torch.arange(6, dtype=torch.uint8).view(2, 3)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # rows go down from the right
+        Image.fromarray(pixels.numpy()).save(tmp_path / "upright.png", exif=exif)
+        assert torch.equal(read_images(tmp_path).images[0, 0], pixels.rot90(-1))
+
 
 def index_of(card):
     (line,) = [line for line in card.splitlines() if line.startswith("model-index: ")]
