@@ -7,6 +7,7 @@ from dragoman.errors import InputError
 from dragoman_codec.bjontegaard import bd_rate
 from dragoman_codec.drawing import svg
 from dragoman_codec.evaluation import Point, curve_of, of_pillow, psnr
+from dragoman_codec.sheet import nearest_jpeg
 
 REFERENCE = [(0.131, 27.58), (0.209, 29.20), (0.320, 30.97), (0.478, 32.84), (0.669, 34.53)]
 
@@ -48,6 +49,15 @@ def test_curves_come_from_real_streams(scale_codec, picture):
     (ours,) = curve_of({50.0: lambda image: (stream, scale_codec.decompress(stream))}, pictures[:1])
     assert ours.bpp == pytest.approx(8 * len(stream) / (176 * 180))
     assert ours.psnr == pytest.approx(psnr(pictures[0], scale_codec.at().reconstruct(pictures[0])))
+
+
+def test_the_nearest_jpeg_is_no_farther_than_any_other(picture):
+    image = picture(64, 80)
+    sizes = [len(of_pillow("JPEG", quality)(image)[0]) for quality in range(1, 96)]
+    wanted = (sizes[40] + sizes[60]) // 2
+    stream, decoded = nearest_jpeg(image, wanted)
+    assert abs(len(stream) - wanted) == min(abs(size - wanted) for size in sizes)
+    assert decoded.shape == image.shape
 
 
 def test_psnr():

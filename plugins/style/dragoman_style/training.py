@@ -27,7 +27,7 @@ class StyleTraining(Method):
 
     - ``content``: mean squared difference of the maps of the stylised image and the photograph;
     - ``style.LAYER``: squared difference of the Gram matrices of the stylised image and the style;
-    - ``smoothness``: total variation, with a fixed weight.
+    - ``smoothness``: total variation.
 
     With ``scales`` they are relative: 1 is what an image without content loses, and in style what the photograph itself
     loses. Dividing by running means of the losses instead rewards a loss that can nearly vanish again and again: the
