@@ -10,6 +10,9 @@ __all__ = ["Acceptance"]
 
 #: Share of hidden units that is left out in training: latents are few, and easily learned by heart.
 DROPOUT = 0.2
+#: Power of the acceptance by which draws are chosen: as if each had to be accepted twice. With 1, too many that are in
+#: doubt come through; beyond 2, variety goes faster than doubt.
+STRICTNESS = 2
 
 
 class Acceptance(nn.Module):
@@ -59,7 +62,7 @@ class Acceptance(nn.Module):
 
     @staticmethod
     def choose(log_odds: Tensor, uniform: Tensor) -> Tensor:
-        """Which of K draws to keep: each with a chance in proportion to its acceptance.
+        """Which of K draws to keep: each with a chance in proportion to its acceptance, squared.
 
         Args:
             log_odds: ``[B, K]``.
@@ -68,6 +71,6 @@ class Acceptance(nn.Module):
         Returns:
             Positions ``[B]``.
         """
-        share = torch.softmax(functional.logsigmoid(log_odds.float()), dim=1).cumsum(dim=1)
+        share = torch.softmax(STRICTNESS * functional.logsigmoid(log_odds.float()), dim=1).cumsum(dim=1)
         position = torch.searchsorted(share, uniform.to(share).unsqueeze(1), right=True).squeeze(1)
         return position.clamp(max=log_odds.shape[1] - 1)

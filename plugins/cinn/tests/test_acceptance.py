@@ -85,9 +85,9 @@ def test_untrained_it_accepts_everything_equally(generator):
     assert len(log_odds.unique()) == 1
 
 
-def test_choices_are_in_proportion_to_the_acceptance(generator):
+def test_choices_are_in_proportion_to_the_squared_acceptance(generator):
     log_odds = torch.tensor([[0.0, -2.0, 3.0]])
-    wanted = log_odds[0].sigmoid() / log_odds.sigmoid().sum()
+    wanted = log_odds[0].sigmoid().square() / log_odds.sigmoid().square().sum()
     chosen = Acceptance.choose(log_odds.expand(20_000, 3), torch.rand(20_000, generator=generator))
     torch.testing.assert_close(torch.bincount(chosen) / 20_000, wanted, atol=0.015, rtol=0)
     assert Acceptance.choose(log_odds, torch.ones(1)).tolist() == [2]
