@@ -26,6 +26,7 @@ from dragoman_vision_aided.study.judging import TestImages, tabulate
 from dragoman_vision_aided.study.overfitting import overfitting
 from dragoman_vision_aided.study.pictures import stacked
 from dragoman_vision_aided.study.probing import probe_stages
+from dragoman_vision_aided.study.witness import halves, train_witness
 
 __all__ = ["VARIANTS", "main", "recipe_for"]
 
@@ -92,13 +93,15 @@ def main(
     write_images(out / "images", "train", count)
     write_images(out / "validation", "validation", plan["samples"])
     drawn = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
-    judges = {"judge": JUDGE, OTHER: f"timm={out / 'critics' / OTHER}:pooled"}
+    compared, others = halves(fashion_mnist("test"), _TESTED)
+    witness = train_witness(others, compared, out / "witness")
+    judges = {"witness": witness, "judge": JUDGE, OTHER: f"timm={out / 'critics' / OTHER}:pooled"}
     bench = Bench(
         out,
         {"drawn": load_bank(drawn), "zoo": load_bank(ZOO)},
         fashion_mnist("train").images[:count],
         fashion_mnist("validation").images[: plan["samples"]],
-        TestImages(fashion_mnist("test").images, _TESTED, judges),
+        TestImages(compared.images, others.images, judges),
         device,
     )
     settings = {"images": count, "critic_steps": critic_steps, "tested": _TESTED, **plan}

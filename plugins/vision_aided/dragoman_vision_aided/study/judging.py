@@ -1,4 +1,4 @@
-"""Distances of the study's generators to test images, in features of two unrelated kinds, and their table."""
+"""Distances of the study's generators to test images, in features of unrelated kinds, and their table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dragoman.images import grid
 from dragoman.metrics import frechet_distance
-from dragoman.training.seeding import generator_for
 from dragoman_stylegan2.expert import StyleGAN2
 from dragoman_vision_aided.evaluation import Evaluator
 from dragoman_vision_aided.ranking import draw_images
@@ -27,21 +26,19 @@ class TestImages:
     """Test images, judges, and principal components of pixels.
 
     Args:
-        images: uint8 ``[N, 1, 32, 32]``; some are compared, the others fix the principal components.
-        samples: compared on either side.
+        compared: uint8 ``[N, 1, 32, 32]``, compared with as many samples.
+        others: ``[M, 1, 32, 32]``, fix the principal components.
         judges: ``NAME[=ADDRESS]:PORT`` of experts, by what they are called in tables.
     """
 
     __test__ = False  # no test of pytest
 
-    def __init__(self, images: Tensor, samples: int, judges: Mapping[str, str]) -> None:
-        order = torch.randperm(len(images), generator=generator_for(0, "test"))
-        chosen, others = images[order[:samples]], images[order[samples:]]
-        self.evaluators = {name: Evaluator(spec, chosen, samples, 1, []) for name, spec in judges.items()}
+    def __init__(self, compared: Tensor, others: Tensor, judges: Mapping[str, str]) -> None:
+        self.evaluators = {name: Evaluator(spec, compared, len(compared), 1, []) for name, spec in judges.items()}
         rows = _flat(others)
         self.centre = rows.mean(dim=0)
         _, _, directions = torch.linalg.svd(rows - self.centre, full_matrices=False)
-        self.directions, self.real = directions[:_COMPONENTS].T, _flat(chosen)
+        self.directions, self.real = directions[:_COMPONENTS].T, _flat(compared)
 
     def distances(self, expert: StyleGAN2) -> dict[str, float]:
         """Fréchet distances in the judges' features and in the first principal components of pixels."""
