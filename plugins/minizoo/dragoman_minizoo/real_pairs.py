@@ -1,7 +1,8 @@
 """Pairs of real images and captions: ``python -m dragoman_minizoo.real_pairs --side 16 --out DIR``.
 
-The class in a caption is the published label, the adjectives follow from measurements on the image, and the words are
-those of the training vocabulary alone. The folder is what ``pairs.folder`` of a recipe names.
+The captioner says what it sees, in the words of the training vocabulary alone. Images of which it is not sure, or which
+the published labels call something else, are left out: a model that is asked for a shirt shall not draw what may be
+a coat. The folder is what ``pairs.folder`` of a recipe names.
 """
 
 from __future__ import annotations
@@ -12,17 +13,14 @@ from pathlib import Path
 
 import click
 from safetensors.torch import save_file
-from torch import Tensor
 
 from dragoman.atomic import replacing
 from dragoman.endpoint import load_expert
 from dragoman.pairs.files import LATENTS, TABLE
 from dragoman.training.seeding import generator_for
 from dragoman_diffusion.lowres import shrink
-from dragoman_minizoo.captioned import captions_of
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.data import Labelled, fashion_mnist
-from dragoman_minizoo.vocabulary import TRAINING
 
 __all__ = ["caption", "write_pairs"]
 
@@ -33,33 +31,36 @@ CHUNK = 1024
 
 @click.command()
 @click.option("--side", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Side of the images.")
-@click.option("--count", type=click.IntRange(2), help="The first so many images.  [default: all]")
+@click.option("--count", type=click.IntRange(2), help="Of the first so many images.  [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of wording and mentions.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the pairs.")
 def main(side: str, count: int | None, seed: int, out: Path) -> None:
-    """Caption the training images of Fashion-MNIST."""
+    """Caption the clear ones of Fashion-MNIST's training images."""
     train = fashion_mnist("train")
     write_pairs(Labelled(train.images[:count], train.labels[:count]), int(side), seed, out)
     click.echo(out)
 
 
-def caption(data: Labelled, boundaries: Tensor, seed: int) -> list[str]:
-    """A sentence about each image, in training words.
+def caption(data: Labelled, captioner: Captioner, seed: int) -> list[str]:
+    """A sentence about each image, in training words; ``""`` where the captioner is not sure of the true class.
 
     Args:
         data: images and their true labels.
-        boundaries: levels of the attributes by class, ``[K, 3, 2]``.
+        captioner: looks at them.
         seed: of wording and mentions.
     """
     generator = generator_for(seed, "real captions")
     said: list[str] = []
-    for images, labels in zip(data.images.split(CHUNK), data.labels.split(CHUNK), strict=True):
-        said += captions_of(images.float() / 255, labels, boundaries, TRAINING, generator)
+    for part, labels in zip(data.images.split(CHUNK), data.labels.split(CHUNK), strict=True):
+        images = part.float() / 255
+        right = (captioner.see(images)[0] == labels).tolist()
+        texts = captioner.encode(images, "caption", generator=generator)
+        said += [str(text) if true else "" for text, true in zip(texts, right, strict=True)]
     return said
 
 
 def write_pairs(data: Labelled, side: int, seed: int, folder: Path) -> None:
-    """Write ``metadata.csv`` and ``latents.safetensors``, whose tensor holds the images, in half precision.
+    """Write ``metadata.csv`` and ``latents.safetensors``, whose tensor holds the clear images, in half precision.
 
     Args:
         data: uint8 images of 32 pixels a side, and labels.
@@ -69,12 +70,13 @@ def write_pairs(data: Labelled, side: int, seed: int, folder: Path) -> None:
     """
     captioner = load_expert("captioner-fashion")
     assert isinstance(captioner, Captioner)
-    images = data.images.float() / 255
+    said = caption(data, captioner, seed)
+    images = data.images[[row for row, text in enumerate(said) if text]].float() / 255
     images = images if side == FULL_SIDE else shrink(images, (side, side)).clamp(0, 1)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"latents": images.half().contiguous()}, folder / LATENTS)
     table = io.StringIO(newline="")
-    csv.writer(table).writerows([["text"], *([text] for text in caption(data, captioner.boundaries, seed))])
+    csv.writer(table).writerows([["text"], *([text] for text in said if text)])
     with replacing(folder / TABLE) as file:
         file.write(table.getvalue().encode())
 
