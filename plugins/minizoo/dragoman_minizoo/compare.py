@@ -33,12 +33,13 @@ SIDE = 32
 @click.argument("models", nargs=-1, required=True)
 @click.option("--prompts", "count", default=500, show_default=True, help="Held-out captions per tier.")
 @click.option("-n", "each", default=2, show_default=True, help="Images per caption.")
+@click.option("--seed", default=0, show_default=True, help="Of the captions; choose settings on others than 0.")
 @click.option(
     "--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="Set where a model has it, such as guidance_scale=4."
 )
-def main(models: tuple[str, ...], count: int, each: int, knobs: tuple[str, ...]) -> None:
+def main(models: tuple[str, ...], count: int, each: int, seed: int, knobs: tuple[str, ...]) -> None:
     """Judge each of MODELS on the same captions, and write JSON."""
-    prompts, jury = held_out_prompts(count), make_jury()
+    prompts, jury = held_out_prompts(count, seed), make_jury()
     found = {}
     for model in models:
         fusion = dragoman.load(model)

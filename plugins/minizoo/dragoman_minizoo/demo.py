@@ -137,13 +137,13 @@ def make_jury() -> Jury:
     return Jury(judge, captioner.boundaries)
 
 
-def held_out_prompts(count: int) -> dict[str, Prompts]:
-    """Prompts of every tier, about real test images."""
+def held_out_prompts(count: int, seed: int = 0) -> dict[str, Prompts]:
+    """Prompts of every tier, about real test images; figures are reported on those of seed 0."""
     captioner = load_expert("captioner-fashion")
     assert isinstance(captioner, Captioner)
     real = reference_images()
     seen = levels(measure(real.images.float() / 255), real.labels, captioner.boundaries)
-    return {tier: make_prompts(tier, real.labels, seen, count) for tier in TIERS}
+    return {tier: make_prompts(tier, real.labels, seen, count, seed) for tier in TIERS}
 
 
 def evaluate(render: Render, prompts: Mapping[str, Prompts], jury: Jury, what: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dragoman.recipe import Recipe
 from dragoman_minizoo import compare
 from dragoman_minizoo.attributes import levels, measure
 from dragoman_minizoo.data import Labelled
+from dragoman_minizoo.demo import held_out_prompts
 from dragoman_minizoo.judging import reference_images
 from dragoman_minizoo.real_pairs import caption, write_pairs
 from dragoman_minizoo.train import RECIPES
@@ -92,3 +93,10 @@ def test_fusions_are_compared_on_the_same_captions():
     assert found["knobs"] == {"temperature": 0.5}  # it has no sampler
     assert found["templates"]["class_accuracy"] > 0.8
     assert found["cpu_ms_per_image"] > 0
+
+
+def test_settings_can_be_chosen_on_captions_that_are_not_reported():
+    reported, others = held_out_prompts(20), held_out_prompts(20, 1)
+    assert not {caption for each in reported.values() for caption in each.captions} & {
+        caption for each in others.values() for caption in each.captions
+    }
