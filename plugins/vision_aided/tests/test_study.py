@@ -11,6 +11,9 @@ pytest.importorskip("dragoman_minizoo")
 pytest.importorskip("dragoman_timm")
 pytest.importorskip("manimgx_fonts")
 
+from dragoman.endpoint import Endpoint, EndpointSpec
+from dragoman_minizoo.data import Labelled
+from dragoman_minizoo.judging import reference_images
 from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.judging import tabulate
@@ -18,6 +21,7 @@ from dragoman_vision_aided.study.overfitting import overfitting
 from dragoman_vision_aided.study.pictograms import _pictograms
 from dragoman_vision_aided.study.pictures import stacked
 from dragoman_vision_aided.study.procedural import TASKS, make
+from dragoman_vision_aided.study.witness import halves, train_witness
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -100,3 +104,18 @@ def test_pictures_stand_one_above_the_other(tmp_path):
 
 def test_the_table_of_probes_marks_critics():
     assert "| progressive | 1 | 1 | **0.700** | 0.700 |" in tabulate(RUNS).splitlines()
+
+
+def test_the_witness_sees_no_image_that_is_compared(tmp_path):
+    real = Labelled(*(column[::20] for column in reference_images()))
+    numbered = Labelled(torch.arange(100), real.labels)
+    compared, others = halves(numbered, 60)
+    assert sorted([*compared.images.tolist(), *others.images.tolist()]) == list(range(100))
+    assert len(compared.images) == 60
+    assert torch.equal(halves(numbered, 60)[1].images, others.images)
+    spec = train_witness(*halves(real, 60)[::-1], tmp_path / "witness", steps=2)
+    features = Endpoint.load(EndpointSpec.parse(spec), giving=True).encode(real.images[:3].float() / 255)
+    assert features.shape == (3, 128)
+    written = (tmp_path / "witness" / "model.safetensors").stat().st_mtime_ns
+    assert train_witness(*halves(real, 60)[::-1], tmp_path / "witness", steps=2) == spec
+    assert (tmp_path / "witness" / "model.safetensors").stat().st_mtime_ns == written

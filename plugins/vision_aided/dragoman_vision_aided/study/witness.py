@@ -23,9 +23,8 @@ _CONFIG = {"model_type": MODEL_TYPE, "architecture": "residual", "widths": [32, 
 def halves(test: Labelled, compared: int) -> tuple[Labelled, Labelled]:
     """Test images that generators are compared with, and all others, which fix the features to compare in."""
     order = torch.randperm(len(test.labels), generator=generator_for(0, "test"))
-    return tuple(
-        Labelled(test.images[rows], test.labels[rows]) for rows in order.split([compared, len(order) - compared])
-    )  # type: ignore[return-value]
+    one, other = order[:compared], order[compared:]
+    return Labelled(test.images[one], test.labels[one]), Labelled(test.images[other], test.labels[other])
 
 
 def train_witness(others: Labelled, compared: Labelled, folder: Path, *, steps: int = 1200) -> str:
