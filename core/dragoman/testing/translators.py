@@ -150,6 +150,8 @@ def check_the_losses(subject: Subject) -> None:
             # Losses that draw noise meet other noise in batches of another size.
             if torch.equal(value, again[loss]):
                 require_equal(case.losses([0])[loss], value[:1], f"{what}, alone", tolerance=10 * TOLERANCE)
+        if declined := case.translator.declined_losses(case.samples, case.samples.flip(0)):
+            check_losses(declined, len(case.samples), f"declined_losses() {case}")
 
 
 def check_learning(subject: Subject) -> None:
