@@ -47,7 +47,7 @@ def test_images_of_all_stages_are_counted():
 
 
 def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
-    for name, record in (("fixed-0", {"best": {}}), ("fixed+diffaugment-0", {}), ("plain-0", {"best": {}})):
+    for name, record in (("fixed-0", {"best": {}}), ("fixed-zoo+diffaugment-0", {}), ("plain-0", {"best": {}})):
         (tmp_path / name / "stage-0").mkdir(parents=True)
         (tmp_path / name / "stage-0" / "stage.json").write_text(json.dumps(record | {"of": name}))
     for variant in VARIANTS:
@@ -68,7 +68,7 @@ RUNS = [
     finished("progressive", 4.0, [(10, 3.0), (20, 5.0)], critics=[[], ["b"]]),
     finished("plain", 3.0, [(10, 4.0), (20, 2.0)], critics=[[]], seed=1),
     finished("progressive", 3.0, [(10, 3.0), (20, 5.0)], critics=[[], ["a"]], seed=1),
-    finished("progressive+diffaugment", 1.0, [(10, 3.0)], critics=[[], ["a"]], seed=1),
+    finished("progressive-zoo+diffaugment", 1.0, [(10, 3.0)], critics=[[], ["a"]], seed=1),
 ]
 
 
@@ -81,7 +81,7 @@ def test_charts_are_svg_with_a_line_for_each():
 def test_ratios_are_of_runs_with_the_same_seed_and_augmentation():
     lines = tabulate(RUNS).splitlines()
     assert "| progressive | plain | 1.25 (1.50, 1.00) |" in lines
-    assert not any(line.startswith("| progressive+diffaugment | plain") for line in lines)
+    assert not any(line.startswith("| progressive-zoo+diffaugment | plain") for line in lines)
 
 
 def test_overfitting_is_where_unseen_images_lie_between_training_ones_and_generated_ones():

@@ -61,12 +61,12 @@ _GENTLE = {"augmentation": "none", "weight": 0.5}
 VARIANTS = {
     "plain": Variant("none"),
     "plain+diffaugment": Variant("none", _DIFFAUGMENT),
-    "fixed": Variant("fixed"),
-    "fixed+diffaugment": Variant("fixed", _DIFFAUGMENT),
-    "progressive": Variant("progressive"),
-    "progressive+diffaugment": Variant("progressive", _DIFFAUGMENT),
     "fixed-zoo": Variant("fixed", bank="zoo", options=_GENTLE),
+    "fixed-zoo+diffaugment": Variant("fixed", _DIFFAUGMENT, bank="zoo", options=_GENTLE),
     "progressive-zoo": Variant("progressive", bank="zoo", options=_GENTLE),
+    "progressive-zoo+diffaugment": Variant("progressive", _DIFFAUGMENT, bank="zoo", options=_GENTLE),
+    "fixed": Variant("fixed"),
+    "progressive": Variant("progressive"),
 }
 
 
