@@ -6,6 +6,8 @@ import errno
 import math
 import os
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -287,3 +289,21 @@ def test_batches_are_moved_and_texts_left_alone():
     moved = move(batch, torch.device("meta"))
     assert (moved["a"].device.type, moved["b"].values.device.type, moved["b"].mask.device.type) == ("meta",) * 3
     assert moved["c"] == ["x", "y"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+def test_memory_of_one_step_serves_the_next():
+    """In a process of its own, since it cannot be undone: pages of 64 MiB are asked for at first, not at every turn."""
+    script = """
+import resource, torch
+from dragoman.training.allocator import keep_freed_memory
+keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16, 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(*(faults() for _ in range(12)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    first, *_, last = map(int, done.stdout.split())
+    assert last < first / 10

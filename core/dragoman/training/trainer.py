@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dragoman.errors import InputError, TrainingError
 from dragoman.progress import progress
 from dragoman.representation import Representation, Tokens
+from dragoman.training.allocator import keep_freed_memory
 from dragoman.training.average import MovingAverage
 from dragoman.training.checkpoint import load_checkpoint, save_checkpoint
 from dragoman.training.device import choose_device
@@ -84,6 +85,8 @@ class Trainer:
         self.method, self.data, self.settings, self.folder = method, data, settings, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.device = choose_device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         # With several phases, each backward pass leaves the other phases' parameters without a gradient.
         ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
         # Device and precision are the run's own: accelerate fixes both for the whole process, which may hold more runs.
