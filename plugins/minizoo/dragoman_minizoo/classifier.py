@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -53,9 +53,14 @@ class Classifier(Expert):
 
     def encode(self, inputs: Tensor, port: str, *, generator: torch.Generator | None = None) -> Tensor:
         """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits, float32."""
-        network = self.network.features if self.port(port).name == "features" else self.network
-        answer: Tensor = network(inputs.to(next(self.network.parameters())))
-        return answer.float()
+        return self.encode_many(inputs, (port,))[port]
+
+    def encode_many(self, inputs: Tensor, ports: Sequence[str]) -> dict[str, Tensor]:  # type: ignore[override]
+        """Several ports in one pass."""
+        names = [self.port(name).name for name in ports]
+        features = self.network.features(inputs.to(next(self.network.parameters())))
+        both = {"features": features.float(), "logits": self.network.head(features).float()}
+        return {name: both[name] for name in names}
 
     def labels(self, images: Tensor) -> Tensor:
         """Most likely classes, int64 ``[B]``."""

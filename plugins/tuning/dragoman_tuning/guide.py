@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dragoman.ports import Port
-from dragoman.representation import Representation
 from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.classifier import Classifier
 
@@ -26,12 +25,11 @@ class Guide(Captioner):
 
     def encode(self, inputs: Tensor, port: str, *, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
         """Images ``[B, 1, 32, 32]`` in [0, 1] to features or logits, float32; gradients flow to the images."""
-        network = self.network.features if self.port(port).name == "features" else self.network
-        answer: Tensor = network(inputs.to(self.network.head.weight))
-        return answer.float()
+        return self.encode_many(inputs, (port,))[port]
 
-    def encode_many(self, inputs: Any, ports: Sequence[str]) -> dict[str, Representation]:
+    def encode_many(self, inputs: Any, ports: Sequence[str]) -> dict[str, Tensor]:  # type: ignore[override]
         """Several ports in one pass."""
+        names = [self.port(name).name for name in ports]
         features = self.network.features(inputs.to(self.network.head.weight))
         both = {"features": features.float(), "logits": self.network.head(features).float()}
-        return {self.port(name).name: both[name] for name in ports}
+        return {name: both[name] for name in names}
