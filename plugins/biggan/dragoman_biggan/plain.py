@@ -102,9 +102,14 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """``x`` is ``[B, C, H, W]``, ``y`` the condition ``[B, D]``."""
-        normal = F.batch_norm(x, self.stored_mean, self.stored_var, None, None, self.training, self.momentum, self.eps)
         gain, bias = 1 + self.gain(y), self.bias(y)
-        return torch.addcmul(bias[:, :, None, None], normal, gain[:, :, None, None])
+        if self.training:
+            x = F.batch_norm(x, self.stored_mean, self.stored_var, None, None, True, self.momentum, self.eps)
+        else:
+            # Stored statistics are part of the gain and the bias: one pass over the maps instead of two.
+            gain = gain * torch.rsqrt(self.stored_var + self.eps)
+            bias = bias - gain * self.stored_mean
+        return torch.addcmul(bias[:, :, None, None].to(x), x, gain[:, :, None, None].to(x))
 
 
 class PlainBatchNorm(nn.Module):
@@ -151,6 +156,20 @@ class SelfAttention(nn.Module):
         return self.gamma * out + x
 
 
+class UpsampledConv2d(SpectralConv2d):
+    """Nearest-neighbour upsampling and a 3x3 convolution, in one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[B, in, H, W]`` to ``[B, out, 2H, 2W]``."""
+        # Of the nine taps, those that meet the same pixel of the small map are added up: four are left for each output,
+        # which is a transposed convolution, and the large map is never made.
+        taps = self.normalised().flip(2, 3).transpose(0, 1)
+        taps = F.pad(taps, (0, 0, 0, 1)) + F.pad(taps, (0, 0, 1, 0))
+        taps = F.pad(taps, (0, 1)) + F.pad(taps, (1, 0))
+        taps = taps.contiguous(memory_format=torch.channels_last)
+        return F.conv_transpose2d(input, taps, self.bias, stride=2, padding=1)
+
+
 class GeneratorBlock(nn.Module):
     """Residual block that doubles the map: cBN, ReLU, upsample, conv, cBN, ReLU, conv."""
 
@@ -158,15 +177,15 @@ class GeneratorBlock(nn.Module):
         super().__init__()
         condition, eps = config.shared_dim + config.chunk, config.sn_eps
         self.bn1 = ConditionalBatchNorm(in_channels, condition, config)
-        self.conv1 = SpectralConv2d(in_channels, out_channels, 3, eps=eps)
+        self.conv1 = UpsampledConv2d(in_channels, out_channels, 3, eps=eps)
         self.bn2 = ConditionalBatchNorm(out_channels, condition, config)
         self.conv2 = SpectralConv2d(out_channels, out_channels, 3, eps=eps)
         self.conv_sc = SpectralConv2d(in_channels, out_channels, 1, eps=eps)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """``[B, in, H, W]`` to ``[B, out, 2H, 2W]``, conditioned on ``y``."""
-        hidden = F.interpolate(F.relu(self.bn1(x, y)), scale_factor=2)
-        out: Tensor = self.conv2(F.relu(self.bn2(self.conv1(hidden), y)))
+        hidden = self.conv1(F.relu(self.bn1(x, y)))
+        out: Tensor = self.conv2(F.relu(self.bn2(hidden, y)))
         # A 1x1 convolution commutes with nearest-neighbour upsampling; before it, it costs a quarter.
         shortcut = F.interpolate(self.conv_sc(x), scale_factor=2)
         return out + shortcut
