@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import copy
+import math
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from dragoman_codec.coding import ANOTHER, MOST_REACH, Decoder, Encoder, reach_o
 from dragoman_codec.gaussian import LARGEST_LEVEL
 from dragoman_codec.hyperprior import Hyperprior
 from dragoman_codec.pictures import LARGEST_SIDE, MOST_PIXELS
-from dragoman_codec.stream import Header, framed
+from dragoman_codec.stream import FRAME, Header, framed
 
 __all__ = ["FixedCodec"]
 
@@ -67,9 +68,7 @@ class FixedCodec:
             InputError: it is none, or too large.
         """
         symbols = self._analyse(_padded(_checked(image)))
-        height, width = image.shape[1:]
-        header = Header(self.position, height, width, len(image) == 1, reach_of(symbols.latents))
-        encoder = Encoder()
+        header, encoder = self._header(image, symbols), Encoder()
         header.write(encoder)
         encoder.side(symbols.side, self.tables)
         encoder.number(self._check_of(symbols.levels), _CHECKS)
@@ -107,10 +106,21 @@ class FixedCodec:
         encoder.latents(symbols.latents, symbols.levels, reach_of(symbols.latents))
         return encoder.message()
 
-    @torch.no_grad()
     def estimated_bits(self, image: Tensor) -> float:
-        """The rate by the network's own likelihoods, as training and the literature count it."""
+        """The rate of a whole stream: the symbols by their likelihoods, and what frame, header and check take."""
         symbols = self._analyse(_padded(_checked(image)))
+        return self._likelihood_bits(symbols) + 8 * FRAME + self._header(image, symbols).bits() + math.log2(_CHECKS)
+
+    def symbol_bits(self, image: Tensor) -> float:
+        """The rate of the symbols alone by the network's likelihoods, as training and the literature count it."""
+        return self._likelihood_bits(self._analyse(_padded(_checked(image))))
+
+    def _header(self, image: Tensor, symbols: Symbols) -> Header:
+        height, width = image.shape[1:]
+        return Header(self.position, height, width, len(image) == 1, reach_of(symbols.latents))
+
+    @torch.no_grad()
+    def _likelihood_bits(self, symbols: Symbols) -> float:
         side = symbols.side.double() + self._medians()
         _, scales = self.exact.prior(side.unsqueeze(0))
         latents = self.exact.gaussian_conditional(symbols.latents.double(), scales[0])
@@ -124,6 +134,7 @@ class FixedCodec:
         rounded: Tensor = (y - means).round() + means
         return rounded.float()
 
+    @torch.no_grad()
     def _analyse(self, image: Tensor) -> Symbols:
         y = self.network.g_a(self._on_device(image))
         z = self.network.side(y)[0].double().cpu()

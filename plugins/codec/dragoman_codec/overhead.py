@@ -1,13 +1,14 @@
-"""``python -m dragoman_codec.overhead``: the bytes of streams against the rate that training counts.
+"""``python -m dragoman_codec.overhead``: the bytes of streams against their estimated rates.
 
-The estimate is that of the literature: the likelihoods of the rounded symbols under the network's own priors, and
-nothing else. The literature compares it with the code of these symbols. A stream holds more (kind, version, check sum,
-knob, sizes, check of the scales), and is compared with it whole.
+The rate of a stream is that of its symbols, by their likelihoods under the network's own priors, and that of the rest
+(kind, version, check sum, knob, sizes, check of the scales). What training and the literature count is the symbols'
+rate alone; it is compared with the code of the symbols alone, and with the whole stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import click
 from torch import Tensor
@@ -17,7 +18,7 @@ from dragoman_codec.benchmark import QUALITIES
 from dragoman_codec.expert import Codec
 from dragoman_codec.photographs import UNSEEN, photographs
 
-__all__ = ["lengths", "tiles"]
+__all__ = ["Lengths", "lengths", "tiles"]
 
 
 def tiles(pictures: Sequence[Tensor], side: int) -> Iterator[Tensor]:
@@ -29,10 +30,31 @@ def tiles(pictures: Sequence[Tensor], side: int) -> Iterator[Tensor]:
                     yield square
 
 
-def lengths(codec: Codec, picture: Tensor, quality: float) -> tuple[int, int, float]:
-    """Bytes of a picture's stream, of the code of its symbols, and of the estimated rate."""
+class Lengths(NamedTuple):
+    """Bytes of a picture.
+
+    Attributes:
+        stream: of its stream.
+        estimate: of that stream.
+        symbols: of the code of its symbols alone.
+        symbols_estimate: of that code.
+    """
+
+    stream: int
+    estimate: float
+    symbols: int
+    symbols_estimate: float
+
+
+def lengths(codec: Codec, picture: Tensor, quality: float) -> Lengths:
+    """Actual and estimated bytes of a picture."""
     fixed = codec.at({"quality": quality} if codec.knobs() else {})
-    return len(fixed.compress(picture)), len(fixed.symbols_alone(picture)), fixed.estimated_bits(picture) / 8
+    return Lengths(
+        len(fixed.compress(picture)),
+        fixed.estimated_bits(picture) / 8,
+        len(fixed.symbols_alone(picture)),
+        fixed.symbol_bits(picture) / 8,
+    )
 
 
 @click.command(cls=Sentences)
@@ -47,11 +69,15 @@ def main(model: str, side: int) -> None:
             click.echo(f"{name:9} quality {quality:3g}: {_summary([lengths(codec, one, quality) for one in pictures])}")
 
 
-def _summary(found: list[tuple[int, int, float]]) -> str:
-    sizes = [stream for stream, _, _ in found]
-    streams = _apart([(stream, estimate) for stream, _, estimate in found])
-    symbols = _apart([(code, estimate) for _, code, estimate in found])
-    return f"{len(found)} streams of {min(sizes)} to {max(sizes)} bytes: {streams}; symbols alone: {symbols}"
+def _summary(found: list[Lengths]) -> str:
+    sizes = [one.stream for one in found]
+    pairs = {
+        "streams": [(one.stream, one.estimate) for one in found],
+        "symbols alone": [(one.symbols, one.symbols_estimate) for one in found],
+        "streams against symbols": [(one.stream, one.symbols_estimate) for one in found],
+    }
+    said = "; ".join(f"{name}: {_apart(pair)}" for name, pair in pairs.items())
+    return f"{len(found)} of {min(sizes)} to {max(sizes)} bytes; {said}"
 
 
 def _apart(found: list[tuple[int, float]]) -> str:
