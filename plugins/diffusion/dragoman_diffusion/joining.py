@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman.errors import InputError
@@ -28,7 +30,8 @@ def join(addresses: Sequence[str], *, device: str | None = None) -> Fusion:
         device: where the fusion lives.
 
     Returns:
-        A ``diffusion-cascade``, or for a single stage a ``diffusion``, which can be published apart.
+        A ``diffusion-cascade``, or for a single stage a ``diffusion``, which can be published apart. Its ranker is that
+        of the last package with one; its facts hold the recipe and the training of each part.
 
     Raises:
         InputError: a stage does not exist, stages do not fit each other, or they read other conditions.
@@ -43,8 +46,19 @@ def join(addresses: Sequence[str], *, device: str | None = None) -> Fusion:
     stages = [stage for address, place in parts for stage in _chosen(address, loaded[address], place)]
     first, last = loaded[parts[0][0]], loaded[parts[-1][0]]
     name, translator = ("diffusion", stages[0]) if len(stages) == 1 else ("diffusion-cascade", Cascade.of(stages))
-    facts = {"joined": list(addresses), **({"prompts": last.facts["prompts"]} if "prompts" in last.facts else {})}
-    return Fusion(first.source, translator.eval(), _target(last, stages[-1]), names={"translator": name}, facts=facts)
+    facts = {"joined": [_part(address, place, loaded[address]) for address, place in parts]}
+    facts |= {key: last.facts[key] for key in ("prompts",) if key in last.facts}
+    ranked = next((fusion for fusion in reversed(loaded.values()) if fusion.ranker is not None), last)
+    names = {**ranked.names, "translator": name}
+    target = _target(last, stages[-1])
+    return Fusion(first.source, translator.eval(), target, ranker=ranked.ranker, names=names, facts=facts)
+
+
+def _part(address: str, place: int | None, fusion: Fusion) -> dict[str, Any]:
+    """Where stages come from, for the card; of a folder only its name, which is nobody's business beyond that."""
+    package = Path(address).name if Path(address).is_dir() else address
+    known: dict[str, Any] = {key: fusion.facts[key] for key in ("recipe", "training", "joined") if key in fusion.facts}
+    return {"package": package} | ({} if place is None else {"stage": place}) | known
 
 
 def _split(address: str) -> tuple[str, int | None]:

@@ -76,6 +76,10 @@ def test_stages_are_joined_exchanged_and_taken_out(publish, tmp_path):
     assert isinstance(exchanged, Cascade)
     assert same(exchanged.parts[0].state_dict(), weights(base))
     assert same(exchanged.parts[1].state_dict(), weights(other))
+    facts = dragoman.load(tmp_path / "exchanged").facts["joined"]
+    assert [(part["package"], part.get("stage")) for part in facts] == [("whole", 0), ("other", None)]
+    assert [part["package"] for part in facts[0]["joined"]] == ["base", "stage"]
+    assert str(tmp_path) not in (tmp_path / "exchanged" / "config.json").read_text()
     part = join([f"{tmp_path / 'whole'}:0"])
     assert part.names == {"translator": "diffusion"}
     assert part.target.port.shape == (1, 8, 8)
@@ -92,6 +96,17 @@ def test_stages_that_somebody_else_published_are_joined_from_a_hub(publish, tmp_
         whole.push_to_hub("you/whole")
         joined = join(["you/base", "you/whole:1"])
     assert same(joined.translator.state_dict(), whole.translator.state_dict())
+
+
+def test_a_joined_cascade_keeps_ranker_and_recipe(publish, tmp_path):
+    shipped = dragoman.load("minizoo/text2fashion-diffusion")
+    join(["minizoo/text2fashion-diffusion:0"]).save_pretrained(tmp_path / "part")
+    part = dragoman.load(tmp_path / "part")
+    assert part.names["ranker"] == shipped.names["ranker"]
+    assert same(part.ranker.state_dict(), shipped.ranker.state_dict())
+    (joined,) = part.facts["joined"]
+    assert (joined["package"], joined["stage"]) == ("minizoo/text2fashion-diffusion", 0)
+    assert joined["recipe"] == shipped.facts["recipe"]
 
 
 def test_stages_that_do_not_fit_are_refused(publish):
