@@ -15,6 +15,7 @@ import click
 from torch.nn import functional
 
 import dragoman
+from dragoman.cli.group import Sentences
 from dragoman.fusion import Fusion
 from dragoman.knobs import read_knobs, split_knobs
 from dragoman.training.seeding import generator_for
@@ -29,7 +30,7 @@ BATCH = 128
 SIDE = 32
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("models", nargs=-1, required=True)
 @click.option("--prompts", "count", default=500, show_default=True, help="Held-out captions per tier.")
 @click.option("-n", "each", default=2, show_default=True, help="Images per caption.")

@@ -13,6 +13,7 @@ import click
 import torch
 from torch import Tensor
 
+from dragoman.cli.group import Sentences
 from dragoman.endpoint import load_expert
 from dragoman.expert import Expert
 from dragoman.metrics import diversity, frechet_distance
@@ -33,7 +34,7 @@ CANDIDATES = 100
 SAMPLES = 10_000
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("name")
 @click.option("--model", default="", help="Another checkpoint than the one that comes with the mini zoo.")
 def main(name: str, model: str) -> None:

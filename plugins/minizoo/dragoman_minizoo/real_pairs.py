@@ -15,6 +15,7 @@ import click
 from safetensors.torch import save_file
 
 from dragoman.atomic import replacing
+from dragoman.cli.group import Sentences
 from dragoman.endpoint import load_expert
 from dragoman.pairs.files import LATENTS, TABLE
 from dragoman.training.seeding import generator_for
@@ -29,7 +30,7 @@ FULL_SIDE = 32
 CHUNK = 1024
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.option("--side", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Side of the images.")
 @click.option("--count", type=click.IntRange(2), help="Of the first so many images.  [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of wording and mentions.")

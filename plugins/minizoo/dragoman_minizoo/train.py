@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import torch
 
+from dragoman.cli.group import Sentences
 from dragoman_minizoo.trainers.backbones import timm
 from dragoman_minizoo.trainers.classifiers import captioner, classifier, reader
 from dragoman_minizoo.trainers.generators import biggan, stylegan2
@@ -32,7 +33,7 @@ KINDS: dict[str, Callable[[Recipe, Path, bool], None]] = {
 }
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.argument("name")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted in the folder.")

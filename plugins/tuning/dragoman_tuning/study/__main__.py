@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import torch
 
+from dragoman.cli.group import Sentences
 from dragoman_tuning.study.bench import StudyBench
 from dragoman_tuning.study.report import pictures, table
 from dragoman_tuning.study.tasks import TASKS
@@ -15,7 +16,7 @@ from dragoman_tuning.study.tasks import TASKS
 SEEDS = (0, 1, 2)
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="One task; repeatable.  [all]")
 @click.option("--eight", type=click.Path(path_type=Path), help="The generator of eight classes, if it is trained.")

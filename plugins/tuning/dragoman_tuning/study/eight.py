@@ -9,6 +9,7 @@ import click
 import torch
 from torch import Tensor, nn
 
+from dragoman.cli.group import Sentences
 from dragoman.training.seeding import generator_for
 from dragoman.training.settings import Settings
 from dragoman.training.trainer import Trainer
@@ -72,7 +73,7 @@ def train_eight(out: Path, steps: int, resume: bool = False) -> Path:
     return out / "model"
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--steps", default=1600, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted in the folder.")

@@ -13,6 +13,7 @@ import click
 from torch import Tensor
 
 from dragoman.atomic import replacing
+from dragoman.cli.group import Sentences
 from dragoman.images import save_png, to_pil
 from dragoman_minizoo.data import fashion_mnist
 from dragoman_vision_aided.bank import Member, load_bank
@@ -70,7 +71,7 @@ VARIANTS = {
 }
 
 
-@click.command()
+@click.command(cls=Sentences)
 @click.option("--out", default="runs/vision-aided", show_default=True, type=click.Path(path_type=Path))
 @click.option("--seed", "seeds", default=(0, 1, 2), show_default=True, multiple=True, help="One seed; repeatable.")
 @click.option("--variants", default=",".join(VARIANTS), show_default=True)
@@ -90,6 +91,10 @@ def main(
     images and reported on test images. A variant that is finished is not run again, and one that was interrupted goes
     on: run the same command once more. Seeds may be run side by side, into one folder.
     """
+    if unknown := set(variants.split(",")) - set(VARIANTS):
+        raise click.BadParameter(
+            f"{', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}.", param_hint="--variants"
+        )
     write_images(out / "images", "train", count)
     write_images(out / "validation", "validation", plan["samples"])
     drawn = [pretrain(name, out / "critics", steps=critic_steps) for name in BANK]
