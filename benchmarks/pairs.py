@@ -19,6 +19,7 @@ def run() -> dict[str, Any]:
     """Time both, and say how many batches pay for building the cache of as many pairs."""
     from dragoman.endpoint import Endpoint, EndpointSpec, load_expert
     from dragoman.pairs import GeneratedPairs, build_store
+    from dragoman.pairs.split import TrainingPart
 
     torch.set_num_threads(1)
     source = Endpoint.load(EndpointSpec.parse("bert:pooled"), giving=True)
@@ -26,7 +27,7 @@ def run() -> dict[str, Any]:
     pairs = GeneratedPairs(source, target, load_expert("captioner-fashion"))
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        store = build_store(Path(folder), pairs, 8 * BATCH, 0)
+        store = TrainingPart(build_store(Path(folder), pairs, 8 * BATCH, 0), 0)
         build = time.process_time() - started
         times: dict[str, list[float]] = {"cached": [], "experts in every step": []}
         for seed in range(ROUNDS):

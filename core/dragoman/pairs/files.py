@@ -58,10 +58,6 @@ class FilePairs:
     def __len__(self) -> int:
         return len(self.target)
 
-    def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Pairs drawn with replacement."""
-        return self.at(torch.randint(len(self), (size,), generator=generator))
-
     def at(self, index: Tensor) -> Batch:
         """The pairs at the given positions."""
         rows = index.tolist()

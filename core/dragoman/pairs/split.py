@@ -35,7 +35,7 @@ class TrainingPart:
 
     Args:
         pairs: all of them.
-        kept_back: how many to keep out.
+        kept_back: how many to keep out; 0 leaves all.
 
     Raises:
         InputError: nothing is left to train on.

@@ -20,7 +20,7 @@ from dragoman.atomic import replacing
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.expert import Expert
-from dragoman.pairs.generated import GeneratedPairs, some_declined
+from dragoman.pairs.generated import GeneratedPairs
 from dragoman.pairs.packed import join_kept, taken
 from dragoman.pairs.shard import read_captions, read_shard, write_shard
 from dragoman.progress import progress
@@ -37,7 +37,7 @@ FACTS = "pairs.json"
 
 
 class PairStore:
-    """All pairs of a store, in memory, drawn with replacement.
+    """All pairs of a store, in memory.
 
     Args:
         folder: where :func:`build_store` put the shards.
@@ -66,11 +66,6 @@ class PairStore:
 
     def __len__(self) -> int:
         return len(self.target)
-
-    def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Pairs drawn with replacement; under ``"declined"`` as many draws that got no caption, if there are any."""
-        pairs = self.at(torch.randint(len(self), (size,), generator=generator))
-        return pairs | some_declined(self.declined, size, generator)
 
     def at(self, index: Tensor) -> Batch:
         """The pairs at the given positions."""

@@ -21,6 +21,7 @@ from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
 from dragoman.metrics import novelty
 from dragoman.pairs import GeneratedPairs, PairStore, build_store
+from dragoman.pairs.split import TrainingPart
 from dragoman.progress import progress
 from dragoman.recipe import Recipe
 from dragoman.representation import Representation, Tokens, length, select
@@ -240,12 +241,13 @@ def _train_regression(quick: Fusion, store: PairStore, out: Path) -> tuple[Trans
         torch.manual_seed(0)
         translator = Regression.build(quick.source.port, quick.target.port)
     atoms = quick.target.expert.atoms(quick.target.port.name)
-    first = store.batch(min(4096, len(store)), generator_for(0, "initialize"))
+    pairs = TrainingPart(store, 0)
+    first = pairs.batch(min(4096, len(pairs)), generator_for(0, "initialize"))
     assert isinstance(first["target"], Tensor)
     translator.initialize(first["target"], first["condition"], atoms)
     settings = Settings(steps=REGRESSION_STEPS, batch_size=256, seed=0, ema_decay=0.99, checkpoint_every=10_000)
     method = Paired(translator, learning_rate=2e-3, condition_noise=quick.facts["recipe"]["method"]["condition_noise"])
-    result = Trainer(method, store, settings, out / "regression", device="cpu").run()
+    result = Trainer(method, pairs, settings, out / "regression", device="cpu").run()
     return translator.eval(), result.seconds
 
 
