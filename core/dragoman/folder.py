@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +48,23 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> Non
 
 
 def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files, each atomically, the configuration last.
+    """Write both files; neither takes the place of an old one before both are written whole.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, as on a full disk.
+        PackageError: a weight is not finite.
     """
     from safetensors.torch import save
 
-    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-    files = {SAFETENSORS: content, CONFIG: (json.dumps(config, indent=2) + "\n").encode()}
+    check_finite(folder, tensors)
+    weights = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"format": "pt"})
+    files = {CONFIG: (json.dumps(dict(config), indent=2) + "\n").encode(), SAFETENSORS: weights}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            with replacing(folder / name) as file:
+        with ExitStack() as both:  # ends with the last one first: the configuration takes its place last
+            for name, data in files.items():
+                file = both.enter_context(replacing(folder / name))
                 file.write(data)
+                file.flush()
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.") from error
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error

@@ -13,20 +13,18 @@ belongs ``PlainConfig.published(128).to_dict()`` (or 256) as JSON::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dragoman.errors import InputError, PackageError
+from dragoman.errors import PackageError
 from dragoman_biggan.families import DEEP, PLAIN, family_of
-from dragoman_registry.atomic import write_file
-from dragoman_registry.strict import dump_json, parse_json
-from dragoman_registry.tensors import check_finite, load_tensors, save_tensors
+from dragoman_registry.strict import parse_json
+from dragoman_registry.tensors import check_finite, load_tensors
 
-__all__ = ["load_network", "read_config", "save_checkpoint"]
+__all__ = ["load_network", "read_config"]
 
 _CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "G_ema.pth", "G.pth")
@@ -69,28 +67,6 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> nn.Module:
     network = network.to_empty(device="cpu").float()
     network.load_state_dict(tensors)
     return network
-
-
-def save_checkpoint(folder: Path, config: Mapping[str, Any], network: nn.Module) -> None:
-    """Write ``config.json`` and ``model.safetensors``; a file is replaced only by a complete one.
-
-    Raises:
-        InputError: the folder cannot be written, as on a full disk.
-    """
-    weights, description = folder / _WEIGHTS[0], folder / _CONFIG
-    partial = {path: path.with_name(f".{path.name}.partial") for path in (weights, description)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(network.state_dict(), partial[weights])
-        write_file(partial[description], dump_json(dict(config)))
-        for path, written in partial.items():
-            written.replace(path)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    finally:
-        for written in partial.values():
-            with suppress(OSError):
-                written.unlink()
 
 
 def _weights_of(folder: Path) -> Path:

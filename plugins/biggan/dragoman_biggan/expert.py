@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Atoms, Expert
+from dragoman.folder import write_folder
 from dragoman.ports import Port
 from dragoman.representation import Representation
-from dragoman_biggan.checkpoint import load_network, read_config, save_checkpoint
+from dragoman_biggan.checkpoint import load_network, read_config
 from dragoman_biggan.families import family_of
 
 __all__ = ["BigGAN"]
@@ -92,7 +93,7 @@ class BigGAN(Expert):
         Raises:
             InputError: the folder cannot be written.
         """
-        save_checkpoint(Path(folder), self.config, self.network)
+        write_folder(Path(folder), self.config, self.network.state_dict())
 
     def encode(self, inputs: Any, port: str, *, generator: torch.Generator | None = None) -> Representation:
         """Class numbers to class embeddings.

@@ -258,7 +258,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(either, make, tmp_path, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dragoman_biggan.checkpoint.write_file", full)
+    monkeypatch.setattr("dragoman.atomic.os.fsync", full)
     with pytest.raises(InputError, match=re.escape(f"{tmp_path} cannot be written: No space left")):
         either.expert.save_pretrained(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

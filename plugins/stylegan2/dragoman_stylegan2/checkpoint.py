@@ -8,22 +8,20 @@ Tensors have the names of the official PyTorch releases behind ``generator.`` an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dragoman.errors import InputError, PackageError
-from dragoman_registry.atomic import write_file
-from dragoman_registry.strict import dump_json, parse_json
-from dragoman_registry.tensors import load_tensors, save_tensors
+from dragoman.errors import PackageError
+from dragoman_registry.strict import parse_json
+from dragoman_registry.tensors import load_tensors
 from dragoman_stylegan2.config import DiscriminatorConfig, GeneratorConfig
 from dragoman_stylegan2.discriminator import Discriminator
 from dragoman_stylegan2.generator import Generator
 
-__all__ = ["MODEL_TYPE", "build_networks", "fill_networks", "load_networks", "read_config", "save_checkpoint"]
+__all__ = ["MODEL_TYPE", "build_networks", "fill_networks", "load_networks", "read_config"]
 
 MODEL_TYPE = "stylegan2"
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
@@ -89,28 +87,6 @@ def fill_networks(config: Mapping[str, Any], tensors: Mapping[str, Tensor], wher
     networks = networks.to_empty(device="cpu").float()
     networks.load_state_dict(tensors)
     return networks
-
-
-def save_checkpoint(folder: Path, config: Mapping[str, Any], networks: nn.Module) -> None:
-    """Write ``config.json`` and ``model.safetensors``; a file is replaced only by a complete one.
-
-    Raises:
-        InputError: the folder cannot be written, as on a full disk.
-    """
-    weights, description = folder / _WEIGHTS, folder / _CONFIG
-    partial = {path: path.with_name(f".{path.name}.partial") for path in (weights, description)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(networks.state_dict(), partial[weights])
-        write_file(partial[description], dump_json(dict(config)))
-        for path, written in partial.items():
-            written.replace(path)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    finally:
-        for written in partial.values():
-            with suppress(OSError):
-                written.unlink()
 
 
 def _check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from dragoman.errors import InputError, PortError
 from dragoman.expert import Expert
+from dragoman.folder import write_folder
 from dragoman.ports import Port
 from dragoman.representation import Representation, randn_rows
-from dragoman_stylegan2.checkpoint import MODEL_TYPE, load_networks, read_config, save_checkpoint
+from dragoman_stylegan2.checkpoint import MODEL_TYPE, load_networks, read_config
 from dragoman_stylegan2.config import DiscriminatorConfig, GeneratorConfig
 from dragoman_stylegan2.discriminator import Discriminator
 from dragoman_stylegan2.generator import Generator, truncate
@@ -127,7 +128,7 @@ class StyleGAN2(Expert):
         Raises:
             InputError: the folder cannot be written.
         """
-        save_checkpoint(Path(folder), self.config, self.networks)
+        write_folder(Path(folder), self.config, self.networks.state_dict())
 
     def encode(self, inputs: Any, port: str, *, generator: torch.Generator | None = None) -> Representation:
         """The discriminator's view of images; gradients flow to them.

@@ -34,7 +34,7 @@ def read_official(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Returns:
         The content of a ``config.json``, and tensors by the names of
-        :func:`~dragoman_stylegan2.checkpoint.save_checkpoint`, as the file stores them. They are not copied, since many
+        :mod:`dragoman_stylegan2.checkpoint`, as the file stores them. They are not copied, since many
         may stand in one memory: compare their shapes with the architecture first.
 
     Raises:
