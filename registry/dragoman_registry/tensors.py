@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dragoman.errors import PackageError
-from dragoman_registry.atomic import flush
+from dragoman_registry.atomic import write_file
 from dragoman_registry.header import read_header
 
 __all__ = ["check_finite", "load_tensors", "narrowed", "save_tensors"]
@@ -25,17 +25,13 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         PackageError: a value is NaN or infinite.
         OSError: the file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     check_finite(tensors, path.name)
     # Tied tensors share memory, which the format refuses; a copy of each does not.
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    try:
-        save_file(copies, path, metadata=_METADATA)
-    except SafetensorError as error:  # the library's name for a failed write
-        raise OSError(str(error)) from error
-    flush(path)
+    # Not the library's save_file: its files can be read by nobody but who wrote them.
+    write_file(path, save(copies, metadata=_METADATA))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

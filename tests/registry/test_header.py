@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from pathlib import Path
@@ -139,6 +140,13 @@ def test_saved_bytes_are_reproducible(tmp_path: Path) -> None:
     for number in range(5):
         save_tensors(tensors, tmp_path / str(number))
     assert len({(tmp_path / str(number)).read_bytes() for number in range(5)}) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such permissions there")
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path: Path) -> None:
+    save_tensors({"a": torch.ones(3)}, tmp_path / "model.safetensors")
+    (tmp_path / "usual").write_bytes(b"")
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_tied_and_transposed_tensors_are_saved(tmp_path: Path) -> None:
