@@ -108,7 +108,7 @@ def process_time_of(name: str, task: Task, steps: int, folder: Path) -> tuple[Tr
     )
     assert isinstance(first["target"], Tensor)
     translator.initialize(first["target"], first["condition"], task.target.expert.atoms(port.name))
-    settings = Settings(steps=steps, batch_size=256, ema_decay=0.995, precision="bf16", checkpoint_every=10**6)
+    settings = Settings(steps=steps, batch_size=256, ema_decay=0.995, precision="auto", checkpoint_every=10**6)
     method = Paired(translator, condition_noise=0.12, learning_rate=rate)
     trainer = Trainer(method, task.pairs, settings, folder, device="cpu")
     started = time.process_time()

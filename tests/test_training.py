@@ -17,6 +17,7 @@ from dragoman.errors import InputError, TrainingError
 from dragoman.representation import Tokens
 from dragoman.training import Losses, Trainer
 from dragoman.training.interrupt import interruptible
+from dragoman.training.precision import uses_bfloat16
 from dragoman.training.trainer import move
 from tiny_runs import SIZE, Adversarial, Regression, equal, killed_run, lines, settings, trainer, weights
 
@@ -265,7 +266,7 @@ class TestSettings:
             ({"checkpoint_every": 0}, "checkpoint_every"),
             ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), not 1.0"),
             ({"ema_decay": math.nan}, "ema_decay"),
-            ({"precision": "fp8"}, "precision must be no or bf16, not 'fp8'"),
+            ({"precision": "fp8"}, "precision must be one of no, bf16, auto, not 'fp8'"),
         ],
     )
     def test_out_of_range_is_one_sentence(self, changed, word):
@@ -282,6 +283,24 @@ class TestSettings:
         assert equal(found[0], found[2])
         assert not equal(found[0], found[1])
         assert all(value.dtype != torch.bfloat16 for value in found[0].values())
+
+
+class TestAutomaticPrecision:
+    @pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16", "bf16", "sve_bf16"])
+    def test_is_bfloat16_where_the_processor_multiplies_it(self, monkeypatch, instruction):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instruction: True, "avx2": True})
+        assert uses_bfloat16("auto", torch.device("cpu"))
+
+    @pytest.mark.parametrize("found", [{"avx2": True}, {"avx512_f": True, "avx512_bf16": False}, {}])
+    def test_is_float32_elsewhere_unless_bfloat16_is_asked_for(self, monkeypatch, tmp_path, found):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+        made = {}
+        for precision in ("no", "auto", "bf16"):
+            method = Regression()
+            trainer(tmp_path / precision, method, precision=precision, steps=2).run()
+            made[precision] = weights(method.network)
+        assert equal(made["auto"], made["no"])
+        assert not equal(made["auto"], made["bf16"])
 
 
 def test_batches_are_moved_and_texts_left_alone():

@@ -10,7 +10,7 @@ __all__ = ["Settings"]
 
 #: The smallest value of each whole number.
 _LEAST = {"steps": 1, "batch_size": 1, "seed": 0, "log_every": 1, "checkpoint_every": 1}
-_PRECISIONS = ("no", "bf16")
+_PRECISIONS = ("no", "bf16", "auto")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Settings:
         batch_size: samples per step, over all processes.
         seed: where all randomness comes from.
         ema_decay: decay of the moving average; 0 keeps the last weights.
-        precision: ``"no"`` for float32, ``"bf16"`` for autocast to bfloat16.
+        precision: ``"no"`` for float32, ``"bf16"`` for autocast to bfloat16, ``"auto"`` for the latter where the device
+            multiplies bfloat16 in hardware.
         log_every: steps between lines of the log.
         checkpoint_every: steps between checkpoints.
 
@@ -46,4 +47,4 @@ class Settings:
         if not isinstance(self.ema_decay, int | float) or not 0 <= self.ema_decay < 1:
             raise InputError(f"training: ema_decay must be in [0, 1), not {self.ema_decay!r}.")
         if self.precision not in _PRECISIONS:
-            raise InputError(f"training: precision must be {' or '.join(_PRECISIONS)}, not {self.precision!r}.")
+            raise InputError(f"training: precision must be one of {', '.join(_PRECISIONS)}, not {self.precision!r}.")

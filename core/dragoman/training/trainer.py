@@ -25,6 +25,7 @@ from dragoman.training.log import RunLog
 from dragoman.training.losses import check_per_sample, describe, first_not_finite, weighted_sum
 from dragoman.training.method import Batch, BatchSource, Losses, Method, Phase
 from dragoman.training.phases import checked_phases
+from dragoman.training.precision import uses_bfloat16
 from dragoman.training.schedule import learning_rate
 from dragoman.training.seeding import generator_for, global_generator_for
 from dragoman.training.settings import Settings
@@ -211,7 +212,8 @@ class Trainer:
         )
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+        enabled = uses_bfloat16(self.settings.precision, self.device)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _only_moving(self, index: int) -> None:
         for phase in self.phases:

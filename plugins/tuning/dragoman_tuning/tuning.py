@@ -38,14 +38,14 @@ class Budget:
         batch_size: latents in a step; every run sees the same.
         starts: runs for each class, of which the best by the objective is kept.
         seed: of everything that is drawn.
-        precision: ``"no"`` or ``"bf16"``.
+        precision: as in :class:`~dragoman.training.settings.Settings`.
     """
 
     steps: int = 120
     batch_size: int = 64
     starts: int = 2
     seed: int = 0
-    precision: str = "bf16"
+    precision: str = "auto"
 
     def settings(self, objective: Objective) -> Settings:
         """As the trainer's settings."""

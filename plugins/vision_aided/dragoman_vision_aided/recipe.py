@@ -101,7 +101,7 @@ class TrainingTable:
         ema_decay: of the generator's average, per step.
         augment: of the images that StyleGAN2's own discriminator sees, names of differentiable augmentations.
         seed: of everything.
-        precision: ``"no"`` or ``"bf16"``.
+        precision: ``"no"``, ``"bf16"`` or ``"auto"`` (bfloat16 where the device multiplies it).
         snapshot: thousands of images between snapshots.
     """
 

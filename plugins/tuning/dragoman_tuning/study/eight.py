@@ -61,7 +61,7 @@ def train_eight(out: Path, steps: int, resume: bool = False) -> Path:
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
             nn.init.orthogonal_(layer.weight)
     method = ConditionalGAN(generator, discriminator, loss="logistic", mismatch=0.08, r1=0.01, schedule="cosine")
-    settings = Settings(steps=steps, batch_size=64, ema_decay=0.998, precision="bf16", checkpoint_every=200)
+    settings = Settings(steps=steps, batch_size=64, ema_decay=0.998, precision="auto", checkpoint_every=200)
 
     def keep(step: int, weights: Mapping[str, Tensor]) -> None:
         network = Generator(CONFIG)
