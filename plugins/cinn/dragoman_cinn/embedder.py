@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dragoman.errors import InputError, PortError
 from dragoman.ports import Port
@@ -102,12 +103,19 @@ class TokenEmbedder(Embedder):
     def forward(self, condition: Representation) -> Tensor:
         """Tokens ``[B, T, C]`` to ``[B, E]``; a sequence without any token is pooled to zeros."""
         values, mask = self._checked(condition)
-        values = self.norm(self.standardizer(values))
-        scores = self.scores(values).float().masked_fill(~mask.unsqueeze(2), -torch.inf)
+        tokens = functional.layer_norm(self.standardizer(values), (self.features,))
+        scores = self._scores(tokens).float().masked_fill(~mask.unsqueeze(2), -torch.inf)
         weights = torch.softmax(scores, dim=1).nan_to_num(0.0)
-        pooled = torch.einsum("bth,btc->bhc", weights, values.float())
+        pooled = torch.einsum("bth,btc->bhc", weights, tokens.float())
+        # The norm's gain and bias, behind the sum instead of before it: a gradient to every token is not needed.
+        pooled = pooled * self.norm.weight + weights.sum(dim=1).unsqueeze(2) * self.norm.bias
         embedded: Tensor = self.network(pooled.flatten(1))
         return embedded
+
+    def _scores(self, tokens: Tensor) -> Tensor:
+        """``[B, T, H]`` of tokens ``[B, T, C]`` that lack gain and bias of the norm."""
+        bias = functional.linear(self.norm.bias, self.scores.weight, self.scores.bias)
+        return functional.linear(tokens, self.scores.weight * self.norm.weight, bias)
 
     def _checked(self, condition: Representation) -> tuple[Tensor, Tensor]:
         if not isinstance(condition, Tokens) or condition.values.shape[2:] != (self.features,):

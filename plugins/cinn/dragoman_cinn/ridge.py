@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -17,19 +19,43 @@ BINS = 8
 
 
 class Ridges(NamedTuple):
-    """Ridge maps of a batch of conditions, one entry for each in the order in which they are applied.
+    """K ridge maps for each condition of a batch, in the order in which they are applied.
 
     Attributes:
-        directions: unit vectors ``[B, D]``.
-        log_scales: ``[B]``.
-        shifts: ``[B]``.
-        splines: one spline for each sample.
+        directions: unit vectors ``[B, K, D]``.
+        log_scales: ``[B, K]``.
+        shifts: ``[B, K]``.
+        splines: ``[B, K]`` of them.
     """
 
-    directions: tuple[Tensor, ...]
-    log_scales: tuple[Tensor, ...]
-    shifts: tuple[Tensor, ...]
-    splines: tuple[Spline, ...]
+    directions: Tensor
+    log_scales: Tensor
+    shifts: Tensor
+    splines: Spline
+
+    def each(self) -> Iterator[_Ridge]:
+        """The maps one by one, without their directions."""
+        splines = (Spline(*parts) for parts in zip(*(part.unbind(1) for part in self.splines), strict=True))
+        return map(_Ridge, self.log_scales.exp().unbind(1), self.shifts.unbind(1), splines)
+
+    def push(self, along: Tensor) -> tuple[Tensor, Tensor]:
+        """How far each map moves what lies at ``along`` on its direction, and its log-slope there, ``[B, K]``."""
+        moved, log_slope = self.splines(along * self.log_scales.exp() + self.shifts)
+        return moved - along, self.log_scales + log_slope
+
+
+class _Ridge(NamedTuple):
+    """One of the maps, for each condition of a batch."""
+
+    scale: Tensor
+    shift: Tensor
+    spline: Spline
+
+    def push(self, along: Tensor) -> Tensor:
+        return self.spline.value(along * self.scale + self.shift) - along
+
+    def pull(self, along: Tensor) -> Tensor:
+        return (self.spline.inverse(along) - self.shift) / self.scale - along
 
 
 class RidgeMaps(nn.Module):
@@ -64,24 +90,50 @@ class RidgeMaps(nn.Module):
         directions = self.direction(normed).to(precise).unflatten(1, (self.count, self.size))
         raw = self.shape(normed).to(precise).unflatten(1, (self.count, -1))
         log_scales = self.clamp * torch.tanh(raw[..., 0] / self.clamp)
-        knots = Spline.make(raw[..., 2:])
-        splines = tuple(Spline(*parts) for parts in zip(*(part.unbind(1) for part in knots), strict=True))
-        return Ridges(F.normalize(directions, dim=2).unbind(1), log_scales.unbind(1), raw[..., 1].unbind(1), splines)
+        return Ridges(F.normalize(directions, dim=2), log_scales, raw[..., 1], Spline.make(raw[..., 2:]))
 
     def forward(self, x: Tensor, ridges: Ridges) -> tuple[Tensor, Tensor]:
-        """``[B, D]`` to ``[B, D]`` and the log-determinant ``[B]``."""
-        log_det = x.new_zeros(len(x))
-        for direction, log_scale, shift, spline in zip(*ridges, strict=True):
-            along = (x * direction).sum(dim=1)
-            moved, log_slope = spline(along * log_scale.exp() + shift)
-            x = x + (moved - along).unsqueeze(1) * direction
-            log_det = log_det + log_scale + log_slope
-        return x, log_det
+        """``[B, D]`` to ``[B, D]`` and the log-determinant ``[B]``; differentiable once."""
+        with _precisely(x):
+            push, log_slope = ridges.push(_along_each(x, ridges))
+            return x + torch.einsum("bk,bkd->bd", push, ridges.directions), log_slope.sum(dim=1)
 
     def inverse(self, y: Tensor, ridges: Ridges) -> Tensor:
         """Undo :meth:`forward`."""
-        for direction, log_scale, shift, spline in reversed(list(zip(*ridges, strict=True))):
-            along = (y * direction).sum(dim=1)
-            moved = (spline.inverse(along) - shift) * (-log_scale).exp()
-            y = y + (moved - along).unsqueeze(1) * direction
-        return y
+        with _precisely(y):
+            along, overlap = _along(y, ridges)
+            moves = []
+            for index, ridge in reversed(list(enumerate(ridges.each()))):
+                moves.append(ridge.pull(along[:, index]))
+                along = along + moves[-1].unsqueeze(1) * overlap[:, index]
+            return y + torch.einsum("bk,bkd->bd", torch.stack(moves[::-1], dim=1), ridges.directions)
+
+
+def _precisely(x: Tensor) -> AbstractContextManager[object]:
+    """Without autocast, which the meta device does not have: products in bfloat16 would not be inverted."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+
+
+def _along(x: Tensor, ridges: Ridges) -> tuple[Tensor, Tensor]:
+    """Where ``x`` lies along each direction, ``[B, K]``, and the directions' products, ``[B, K, K]``."""
+    directions = ridges.directions
+    return torch.einsum("bkd,bd->bk", directions, x), directions @ directions.mT
+
+
+def _along_each(x: Tensor, ridges: Ridges) -> Tensor:
+    """Where along its direction each map finds what the maps before it have moved, ``[B, K]``.
+
+    Only these K numbers depend on each other, so they are found one by one without autograd. A step of Newton's method
+    then leaves them where they are, and carries their gradient for all maps at once: ten times fewer operations.
+    """
+    start, overlap = _along(x, ridges)
+    before = overlap.tril(-1)
+    with torch.no_grad():
+        found = start.clone()
+        for index, (ridge, products) in enumerate(zip(ridges.each(), before.unbind(2), strict=True)):
+            found += ridge.push(found[:, index]).unsqueeze(1) * products
+    push, log_slope = ridges.push(found)
+    missing = start + torch.einsum("bij,bj->bi", before, push) - found
+    step = torch.eye(found.shape[1]).to(found) - before.detach() * (log_slope.detach().exp() - 1).unsqueeze(1)
+    further: Tensor = torch.linalg.solve_triangular(step, missing.unsqueeze(2), upper=False, unitriangular=True)
+    return found + further.squeeze(2)

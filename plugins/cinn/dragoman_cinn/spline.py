@@ -24,17 +24,17 @@ def parameters_of(bins: int) -> int:
 
 
 class Spline(NamedTuple):
-    """A batch of splines by their knots.
+    """A batch of splines: their knots, and each bin between two of them.
 
     Attributes:
         x: ``[..., bins + 1]``, increasing from ``-BOUND`` to ``BOUND``.
         y: the same for the values.
-        slope: ``[..., bins + 1]``, 1 at both ends.
+        bins: ``[..., bins, 6]``, the numbers of each :class:`_Bin`; the slope is 1 at both ends of a spline.
     """
 
     x: Tensor
     y: Tensor
-    slope: Tensor
+    bins: Tensor
 
     @classmethod
     def make(cls, raw: Tensor) -> Spline:
@@ -43,33 +43,32 @@ class Spline(NamedTuple):
         widths, heights, slopes = raw.split([bins, bins, bins - 1], dim=-1)
         # The shift makes the slope of zeros 1.
         inner = SMALLEST_SLOPE + F.softplus(slopes + math.log(math.expm1(1 - SMALLEST_SLOPE)))
-        return cls(_knots(widths), _knots(heights), F.pad(inner, (1, 1), value=1.0))
+        x, y, slope = _knots(widths), _knots(heights), F.pad(inner, (1, 1), value=1.0)
+        parts = x[..., :-1], x.diff(dim=-1), y[..., :-1], y.diff(dim=-1), slope[..., :-1], slope[..., 1:]
+        return cls(x, y, torch.stack(parts, dim=-1))
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values and log-slopes at ``x`` ``[...]`` (their equations 4 and 5)."""
-        inside = x.abs() < BOUND
-        bin_ = self._bin(torch.where(inside, x, 0.0), self.x)
-        position = (torch.where(inside, x, 0.0) - bin_.x) / bin_.width
-        y, log_slope = bin_.at(position)
-        return torch.where(inside, y, x), torch.where(inside, log_slope, 0.0)
+        inner = x.clamp(-BOUND, BOUND)
+        bin_ = self._bin(inner, self.x)
+        position = (inner - bin_.x) / bin_.width
+        return bin_.value(position) + (x - inner), bin_.log_slope(position)
+
+    def value(self, x: Tensor) -> Tensor:
+        """Values alone."""
+        inner = x.clamp(-BOUND, BOUND)
+        bin_ = self._bin(inner, self.x)
+        return bin_.value((inner - bin_.x) / bin_.width) + (x - inner)
 
     def inverse(self, y: Tensor) -> Tensor:
         """The ``x`` of which the splines make ``y`` (their equations 6 to 8)."""
-        inside = y.abs() < BOUND
-        bin_ = self._bin(torch.where(inside, y, 0.0), self.y)
-        x = bin_.x + bin_.width * bin_.position_of(torch.where(inside, y, 0.0))
-        return torch.where(inside, x, y)
+        inner = y.clamp(-BOUND, BOUND)
+        bin_ = self._bin(inner, self.y)
+        return bin_.x + bin_.width * bin_.position_of(inner) + (y - inner)
 
     def _bin(self, value: Tensor, knots: Tensor) -> _Bin:
-        index = (value.unsqueeze(-1) >= knots[..., 1:-1]).sum(dim=-1, keepdim=True)
-
-        def pick(of: Tensor) -> Tensor:
-            return of.gather(-1, index).squeeze(-1)
-
-        x, y, slope = self
-        return _Bin(
-            pick(x), pick(x[..., 1:]) - pick(x), pick(y), pick(y[..., 1:]) - pick(y), pick(slope), pick(slope[..., 1:])
-        )
+        index = (value.unsqueeze(-1) >= knots[..., 1:-1]).sum(dim=-1)[..., None, None]
+        return _Bin(*self.bins.take_along_dim(index, dim=-2).squeeze(-2).unbind(-1))
 
 
 class _Bin(NamedTuple):
@@ -82,14 +81,20 @@ class _Bin(NamedTuple):
     left: Tensor
     right: Tensor
 
-    def at(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and log-slope at a position in [0, 1] of the bin."""
-        mean, other = self.height / self.width, 1 - position
-        curve = position * other
-        denominator = mean + (self.left + self.right - 2 * mean) * curve
-        y = self.y + self.height * (mean * position.square() + self.left * curve) / denominator
-        numerator = self.right * position.square() + 2 * mean * curve + self.left * other.square()
-        return y, 2 * mean.log() + numerator.log() - 2 * denominator.log()
+    def value(self, position: Tensor) -> Tensor:
+        """The value at a position in [0, 1] of the bin."""
+        mean, curve, denominator = self._at(position)
+        return self.y + self.height * (mean * position.square() + self.left * curve) / denominator
+
+    def log_slope(self, position: Tensor) -> Tensor:
+        """The logarithm of the slope there."""
+        mean, curve, denominator = self._at(position)
+        numerator = self.right * position.square() + 2 * mean * curve + self.left * (1 - position).square()
+        return 2 * mean.log() + numerator.log() - 2 * denominator.log()
+
+    def _at(self, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, curve = self.height / self.width, position * (1 - position)
+        return mean, curve, mean + (self.left + self.right - 2 * mean) * curve
 
     def position_of(self, y: Tensor) -> Tensor:
         """The position in [0, 1] that has that value: the root of a quadratic, in its stable form."""

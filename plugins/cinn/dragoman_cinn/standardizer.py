@@ -37,7 +37,7 @@ class Standardizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardise ``[..., size]``."""
-        return (x - self.mean) / self.std
+        return (x - self.mean).div_(self.std)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Undo :meth:`forward`."""

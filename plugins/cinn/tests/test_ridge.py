@@ -21,7 +21,8 @@ def test_spline_agrees_with_zuko_on_the_same_knots(generator):
     spline = Spline.make(2 * torch.randn(300, parameters_of(5), generator=generator).double())
     # zuko makes its knots from unconstrained numbers in its own way; give it ours.
     oracle = zuko.transforms.MonotonicRQSTransform(torch.zeros(300, 5), torch.zeros(300, 5), torch.zeros(300, 4))
-    oracle.horizontal, oracle.vertical, oracle.derivatives = spline
+    oracle.horizontal, oracle.vertical = spline.x, spline.y
+    oracle.derivatives = torch.cat([spline.bins[..., 4], spline.bins[..., -1:, 5]], dim=-1)
     y, log_slope = spline(x)
     torch.testing.assert_close(y, oracle(x))
     torch.testing.assert_close(log_slope, oracle.log_abs_det_jacobian(x, y))
@@ -60,3 +61,13 @@ def test_a_fresh_ridge_map_changes_nothing(generator):
     y, log_det = maps(x, maps.project(torch.randn(6, 4, generator=generator)))
     torch.testing.assert_close(y, x)
     torch.testing.assert_close(log_det, torch.zeros(6), atol=1e-5, rtol=0)
+
+
+def test_gradients_reach_all_that_makes_a_map(scramble, generator):
+    maps = RidgeMaps(5, 4, 3, 2.0)
+    scramble(maps)
+    maps = maps.double()
+    condition = torch.randn(6, 4, generator=generator).double().requires_grad_()
+    x = 2 * torch.randn(6, 5, generator=generator).double().requires_grad_()
+    for way in (lambda x, condition: maps(x, maps.project(condition)), lambda y, c: maps.inverse(y, maps.project(c))):
+        assert torch.autograd.gradcheck(way, (x, condition))
