@@ -21,7 +21,7 @@ from dragoman.training.seeding import generator_for
 from dragoman_diffusion.text import TextCondition
 from dragoman_minizoo.attributes import levels, measure
 from dragoman_minizoo.data import fashion_mnist
-from dragoman_minizoo.demo import held_out_prompts
+from dragoman_minizoo.evaluating import held_out_prompts
 from dragoman_minizoo.vocabulary import TRAINING, describe
 
 CAPTIONS, PROMPTS, STEPS, BATCH, WIDTH = 6000, 300, 400, 128, 64

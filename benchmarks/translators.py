@@ -26,7 +26,7 @@ from dragoman.training.paired import Paired
 from dragoman.training.seeding import generator_for
 from dragoman.training.trainer import Settings, Trainer
 from dragoman.translator import Translator
-from dragoman_minizoo.demo import held_out_prompts, make_jury
+from dragoman_minizoo.evaluating import held_out_prompts, make_jury
 from dragoman_minizoo.prompts import Prompts
 
 PAIRS, HELD_OUT, SECONDS = 65536, 512, 40.0

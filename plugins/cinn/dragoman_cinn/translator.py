@@ -218,8 +218,8 @@ class CINN(Translator):
         """
         if self.acceptance is None:
             return {}
-        log_odds = [self._accept(*self._split(part)) for part in (target, declined)]
-        return {"acceptance": self.acceptance.losses(*log_odds)}
+        log_odds = self._accept(*self._split(torch.cat([target, declined])))
+        return {"acceptance": self.acceptance.losses(*log_odds.chunk(2))}
 
     def knobs(self) -> tuple[Knob, ...]:
         """``proposals``, if there is an acceptance that chooses among them."""

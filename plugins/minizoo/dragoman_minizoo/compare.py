@@ -19,7 +19,7 @@ from dragoman.cli.group import Sentences
 from dragoman.fusion import Fusion
 from dragoman.knobs import read_knobs, split_knobs
 from dragoman.training.seeding import generator_for
-from dragoman_minizoo.demo import held_out_prompts, make_jury
+from dragoman_minizoo.evaluating import held_out_prompts, make_jury
 from dragoman_minizoo.judging import Jury
 from dragoman_minizoo.prompts import Prompts
 

@@ -7,7 +7,9 @@ import torch
 
 import dragoman
 from dragoman_minizoo import demo
+from dragoman_minizoo.evaluating import held_out_prompts, make_jury
 from dragoman_minizoo.prompts import TIERS
+from dragoman_minizoo.references import SHIPPED
 
 FIGURES = ("class_accuracy", "attribute_accuracy", "diversity_ratio")
 
@@ -63,9 +65,9 @@ def test_the_fusion_can_be_loaded_and_sampled(folder):
 
 
 def test_the_shipped_fusion_makes_what_it_is_asked_for():
-    prompts = demo.held_out_prompts(40)["templates"]
-    fusion = dragoman.load(demo.SHIPPED)
-    found = demo.make_jury().judge_images(fusion.sample(prompts.captions, 2, batch_size=80), prompts)
+    prompts = held_out_prompts(40)["templates"]
+    fusion = dragoman.load(SHIPPED)
+    found = make_jury().judge_images(fusion.sample(prompts.captions, 2, batch_size=80), prompts)
     assert found.class_accuracy > 0.85
     assert found.attribute_accuracy > 0.65
     assert found.diversity_ratio > 0.6

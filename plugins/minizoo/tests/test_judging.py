@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dragoman_minizoo.demo import held_out_prompts, make_jury
+from dragoman_minizoo.evaluating import held_out_prompts, make_jury
 from dragoman_minizoo.judging import reference_images
 from dragoman_minizoo.prompts import TIERS
 

@@ -12,7 +12,7 @@ from dragoman.making import open_maker
 from dragoman.metrics import frechet_distance
 from dragoman.recipe import Recipe
 from dragoman_minizoo.data import LABELS
-from dragoman_minizoo.demo import make_jury
+from dragoman_minizoo.evaluating import make_jury
 from dragoman_minizoo.judging import reference_images
 
 

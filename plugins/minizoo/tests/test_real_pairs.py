@@ -14,7 +14,7 @@ from dragoman.recipe import Recipe
 from dragoman_minizoo import compare
 from dragoman_minizoo.attributes import levels, measure
 from dragoman_minizoo.data import Labelled
-from dragoman_minizoo.demo import held_out_prompts
+from dragoman_minizoo.evaluating import held_out_prompts
 from dragoman_minizoo.judging import reference_images
 from dragoman_minizoo.real_pairs import caption, write_pairs
 from dragoman_minizoo.train import RECIPES
