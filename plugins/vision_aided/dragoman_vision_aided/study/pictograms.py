@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from dragoman.errors import InputError
+
 __all__ = ["CLASSES", "draw_pictogram"]
 
 SIDE = 32
@@ -52,8 +54,12 @@ def draw_pictogram(label: int, generator: torch.Generator) -> Tensor:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    import manimgx_fonts
-
+    try:
+        import manimgx_fonts
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "The study draws pictograms with the font of manimgx-fonts: pip install 'dragoman-vision-aided[study]'."
+        ) from error
     return ImageFont.truetype(str(Path(manimgx_fonts.__file__).with_name("NotoEmoji[wght].ttf")), size)
 
 
