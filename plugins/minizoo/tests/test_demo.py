@@ -1,15 +1,19 @@
 """The demo from end to end, with little of everything."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 
 import dragoman
+from dragoman.errors import DragomanError
+from dragoman.recipe import Recipe
 from dragoman_minizoo import demo
 from dragoman_minizoo.evaluating import held_out_prompts, make_jury
 from dragoman_minizoo.prompts import TIERS
-from dragoman_minizoo.references import SHIPPED
+from dragoman_minizoo.references import SHIPPED, collect, references_beside
 
 FIGURES = ("class_accuracy", "attribute_accuracy", "diversity_ratio")
 
@@ -71,3 +75,21 @@ def test_the_shipped_fusion_makes_what_it_is_asked_for():
     assert found.class_accuracy > 0.85
     assert found.attribute_accuracy > 0.65
     assert found.diversity_ratio > 0.6
+
+
+def test_what_fails_beside_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "references.log").write_text("judging\nError: There is no such thing.\n")
+    with (
+        subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"]) as process,
+        pytest.raises(DragomanError, match=r"\(Error: There is no such thing\.\); see .*\.log"),
+    ):
+        collect(process, tmp_path)
+
+
+def test_nothing_is_left_running_when_the_demo_is_interrupted(tmp_path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        references_beside(Recipe("bert", "biggan-fashion", {"name": "cinn"}), tmp_path, 1) as process,
+    ):
+        raise KeyboardInterrupt
+    assert process.poll() is not None
