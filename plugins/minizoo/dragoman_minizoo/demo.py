@@ -17,7 +17,6 @@ from dragoman.fuse import fuse
 from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
 from dragoman.recipe import Recipe
-from dragoman.training.allocator import keep_freed_memory
 from dragoman.training.seeding import generator_for
 from dragoman_minizoo.evaluating import CANDIDATES, IMAGES_PER_PROMPT, Ground
 from dragoman_minizoo.prompts import TIERS, check_unseen
@@ -55,7 +54,6 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
         training={**{k: v for k, v in recipe.training.items() if k != "steps"}, **length, "seed": seed},
         pairs={**recipe.pairs, "count": pairs or recipe.pairs["count"]},
     )
-    keep_freed_memory()
     ground = Ground.open(recipe, out, count)
     overlap = sum(check_unseen(one, ground.store.captions) for one in ground.asked.prompts.values())
     with references_beside(recipe, out, count) as references:

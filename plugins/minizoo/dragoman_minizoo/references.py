@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,6 @@ from dragoman.errors import DragomanError
 from dragoman.fusion import Fusion
 from dragoman.pairs.split import TrainingPart
 from dragoman.recipe import Recipe
-from dragoman.training.allocator import keep_freed_memory
 from dragoman.training.paired import Paired
 from dragoman.training.seeding import generator_for
 from dragoman.training.trainer import Settings, Trainer
@@ -43,6 +43,7 @@ RECIPE, REFERENCES, TALK = "recipe.json", "references.json", "references.log"
 #: Port whose embeddings the retrieval baselines compare, and how many stored pairs they look among.
 RETRIEVAL_PORT, RETRIEVED = "pooled", 8192
 REGRESSION_STEPS = 500
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @click.command(cls=Sentences)
@@ -51,7 +52,6 @@ REGRESSION_STEPS = 500
 def main(out: Path, count: int) -> None:
     """Judge what the fusion in OUT is compared with, on one core, and write OUT/references.json."""
     torch.set_num_threads(1)
-    keep_freed_memory()
     recipe = Recipe.from_dict(json.loads((out / RECIPE).read_text(encoding="utf-8")))
     ground = Ground.open(recipe, out, count)
     found = {
@@ -79,15 +79,18 @@ def references_beside(recipe: Recipe, out: Path, count: int) -> Iterator[subproc
 
 
 def collect(process: subprocess.Popen[bytes], out: Path) -> dict[str, Any]:
-    """Wait for the process, and read what it found.
+    """Show what the process has said and says until it ends, and read what it found.
 
     Raises:
         DragomanError: it failed.
     """
-    if process.wait():
-        said = (out / TALK).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        why = said[-1] if said else f"exit code {process.returncode}"
-        raise DragomanError(f"Judging the baselines failed ({why}); see {out / TALK}.")
+    with (out / TALK).open(encoding="utf-8", errors="replace") as talk:
+        while process.poll() is None:
+            click.echo(talk.read(), err=True, nl=False)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        click.echo(talk.read(), err=True, nl=False)
+    if process.returncode:
+        raise DragomanError(f"Judging the baselines failed with exit code {process.returncode}; what it said is above.")
     found: dict[str, Any] = json.loads((out / REFERENCES).read_text(encoding="utf-8"))
     return found
 
