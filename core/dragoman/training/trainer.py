@@ -132,7 +132,7 @@ class Trainer:
         broadcast_object_list(steps)  # the main process's measurement counts
         self.settings = replace(self.settings, steps=steps[0])
 
-    def seconds_per_step(self, trials: int = 20) -> float:
+    def seconds_per_step(self, trials: int = 6) -> float:
         """Mean time of a few steps, after which everything is as it was before."""
         before = copy.deepcopy(self._state())
         # Some buffers are not in the state; the networks may still write to them.
