@@ -49,22 +49,25 @@ class Spline(NamedTuple):
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values and log-slopes at ``x`` ``[...]`` (their equations 4 and 5)."""
-        inner = x.clamp(-BOUND, BOUND)
-        bin_ = self._bin(inner, self.x)
-        position = (inner - bin_.x) / bin_.width
+        inner, bin_, position = self._found(x)
         return bin_.value(position) + (x - inner), bin_.log_slope(position)
 
     def value(self, x: Tensor) -> Tensor:
         """Values alone."""
-        inner = x.clamp(-BOUND, BOUND)
-        bin_ = self._bin(inner, self.x)
-        return bin_.value((inner - bin_.x) / bin_.width) + (x - inner)
+        inner, bin_, position = self._found(x)
+        return bin_.value(position) + (x - inner)
 
     def inverse(self, y: Tensor) -> Tensor:
         """The ``x`` of which the splines make ``y`` (their equations 6 to 8)."""
         inner = y.clamp(-BOUND, BOUND)
         bin_ = self._bin(inner, self.y)
         return bin_.x + bin_.width * bin_.position_of(inner) + (y - inner)
+
+    def _found(self, x: Tensor) -> tuple[Tensor, _Bin, Tensor]:
+        """The nearest point inside the bounds, its bin, and its position there."""
+        inner = x.clamp(-BOUND, BOUND)
+        bin_ = self._bin(inner, self.x)
+        return inner, bin_, (inner - bin_.x) / bin_.width
 
     def _bin(self, value: Tensor, knots: Tensor) -> _Bin:
         index = (value.unsqueeze(-1) >= knots[..., 1:-1]).sum(dim=-1)[..., None, None]
