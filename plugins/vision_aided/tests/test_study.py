@@ -1,7 +1,6 @@
 """The parts of the study that can be wrong without anybody noticing."""
 
 import json
-import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -13,14 +12,13 @@ pytest.importorskip("dragoman_timm")
 pytest.importorskip("manimgx_fonts")
 
 from dragoman.endpoint import Endpoint, EndpointSpec
-from dragoman.errors import InputError
 from dragoman_minizoo.data import Labelled
 from dragoman_minizoo.judging import reference_images
 from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.judging import tabulate
 from dragoman_vision_aided.study.overfitting import overfitting
-from dragoman_vision_aided.study.pictograms import _font, _pictograms
+from dragoman_vision_aided.study.pictograms import _pictograms
 from dragoman_vision_aided.study.pictures import stacked
 from dragoman_vision_aided.study.procedural import TASKS, make
 from dragoman_vision_aided.study.witness import halves, train_witness
@@ -33,12 +31,6 @@ def test_drawn_images_follow_from_their_seed(task):
     assert not torch.equal(one.images, other.images)
     assert one.images.shape == (8, 1, 32, 32)
     assert one.images.float().std() > 10
-
-
-def test_a_missing_font_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "manimgx_fonts", None)
-    with pytest.raises(InputError, match="pip install 'dragoman-vision-aided"):
-        _font(7)
 
 
 def test_no_pictogram_is_a_garment():
