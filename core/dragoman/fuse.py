@@ -22,7 +22,6 @@ from dragoman.plan import check_cards, check_carries, complete
 from dragoman.plugins import zoo
 from dragoman.recipe import Recipe
 from dragoman.run import Run
-from dragoman.training.allocator import keep_freed_memory
 from dragoman.training.device import choose_device, is_main_process
 from dragoman.training.method import Method
 from dragoman.training.seeding import generator_for
@@ -57,8 +56,6 @@ def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: boo
     recipe = complete(asked, run.resume(asked) if resume else None)
     check_cards(recipe)
     place = choose_device(device)
-    if place.type == "cpu":
-        keep_freed_memory()  # making pairs frees as much with every batch as a step does
     source = Endpoint.load(EndpointSpec.parse(recipe.source), giving=True, device=place)
     target = Endpoint.load(EndpointSpec.parse(recipe.target), giving=False, device=place)
     translator = _translator(recipe.translator, source, target, recipe.training["seed"])

@@ -24,6 +24,7 @@ from dragoman.pairs.generated import GeneratedPairs
 from dragoman.pairs.packed import join_kept, taken
 from dragoman.pairs.shard import read_captions, read_shard, write_shard
 from dragoman.progress import progress
+from dragoman.training.allocator import keep_freed_memory
 from dragoman.training.method import Batch
 from dragoman.training.seeding import generator_for
 
@@ -99,6 +100,8 @@ def build_store(folder: Path, pairs: GeneratedPairs, count: int, seed: int) -> P
     """
     if count < 2:
         raise InputError(f"At least 2 pairs are needed, not {count}.")
+    if all(weight.device.type == "cpu" for weight in pairs.target.expert.parameters()):
+        keep_freed_memory()  # a batch of pairs frees as much as a step of training does
     facts = _facts(pairs, count, seed)
     own = folder / _key(facts)
     own.mkdir(parents=True, exist_ok=True)
