@@ -41,16 +41,20 @@ class TestReproducible:
 
     @pytest.mark.parametrize("candidates", [1, 3])
     @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
-    def test_the_batch_size_does_not_matter(self, any_fusion, batch_size, candidates):
+    @pytest.mark.parametrize("ranking", [0.0, 0.1])
+    def test_the_batch_size_does_not_matter(self, any_fusion, batch_size, candidates, ranking):
+        chosen = {"candidates": candidates, "ranking_temperature": ranking}
         whole, parts = (
-            any_fusion.sample(PROMPTS, 3, generator=seeded(), candidates=candidates, batch_size=size)
-            for size in (1000, batch_size)
+            any_fusion.sample(PROMPTS, 3, generator=seeded(), batch_size=size, **chosen) for size in (1000, batch_size)
         )
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
-    def test_the_prompts_that_follow_do_not_matter(self, ranked):
-        both = ranked.sample(PROMPTS, 4, generator=seeded(), candidates=2)
-        alone = ranked.sample(PROMPTS[0], 4, generator=seeded(), candidates=2)
+    @pytest.mark.parametrize("ranking", [0.0, 0.1])
+    def test_the_prompts_that_follow_do_not_matter(self, ranked, ranking):
+        both, alone = (
+            ranked.sample(asked, 4, generator=seeded(), candidates=2, ranking_temperature=ranking)
+            for asked in (PROMPTS, PROMPTS[0])
+        )
         torch.testing.assert_close(both[:4], alone, rtol=0, atol=1e-6)
 
     def test_the_global_generator_neither_matters_nor_moves(self, ranked):
@@ -109,6 +113,25 @@ class TestRanking:
         groups = draws.view(-1, 4, *draws.shape[1:])
         torch.testing.assert_close(best, groups[torch.arange(9), brightness.argmax(dim=1)], rtol=0, atol=1e-6)
 
+    def test_a_ranking_temperature_draws_in_proportion_to_what_the_critic_believes(self, ranked, monkeypatch):
+        """Of two candidates it believes the brighter one three times as much, which is kept three times in four."""
+
+        def score(images, condition):
+            pairs = images.flatten(1).mean(1).view(-1, 2)
+            return torch.where(pairs == pairs.amax(dim=1, keepdim=True), math.log(3), 0.0).flatten()
+
+        monkeypatch.setattr(ranked.ranker, "score", score)
+        latent = ranked.translator.sample(ranked.encoder.encode(["x"] * 4000, "pooled"), generator=seeded())
+        monkeypatch.setattr(ranked.translator, "sample", lambda *_, **__: latent)
+        best = ranked.sample("x", 2000, candidates=2, batch_size=4000)
+        for temperature, share in ((0.5, 0.9), (1.0, 0.75), (1e9, 0.5)):
+            kept = ranked.sample("x", 2000, candidates=2, batch_size=4000, ranking_temperature=temperature)
+            assert float((kept == best).flatten(1).all(1).double().mean()) == pytest.approx(share, abs=0.03)
+
+    def test_a_ranking_temperature_needs_a_critic(self, fusion):
+        with pytest.raises(InputError, match="no knob 'ranking_temperature'"):
+            fusion.sample("a boot", ranking_temperature=1.0)
+
 
 class TestKnobs:
     @pytest.fixture
@@ -129,7 +152,8 @@ class TestKnobs:
         return asked
 
     def test_go_to_the_part_that_has_them(self, ranked, asked):
-        assert [knob.name for knob in ranked.knobs()] == ["temperature", "truncation", "steps", "negative", "beta"]
+        names = ["temperature", "truncation", "ranking_temperature", "steps", "negative", "beta"]
+        assert [knob.name for knob in ranked.knobs()] == names
         ranked.sample("x", knobs={"steps": 7, "temperature": 0.5}, beta=3)
         assert (asked["sample"]["steps"], asked["sample"]["temperature"]) == (7, 0.5)
         assert asked["decode"] == {"truncation": 1.0, "beta": 3}

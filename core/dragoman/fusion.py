@@ -25,6 +25,7 @@ _KNOBS = (
     Knob("temperature", 1.0, 0, summary="scale of the translator's noise: lower is more typical"),
     Knob("truncation", 1.0, 0, 1, summary="variety of the generator against typicality"),
 )
+_RANKING = Knob("ranking_temperature", 0.0, 0, summary="0 keeps the best of several candidates; higher is more varied")
 
 
 class Fusion(nn.Module):
@@ -167,7 +168,8 @@ class Fusion(nn.Module):
     def knobs(self) -> tuple[Knob, ...]:
         """What :meth:`sample` lets one choose: the translator's knobs, then the target expert's that it has not."""
         found: dict[str, Knob] = {}
-        for knob in (*_KNOBS, *self.translator.knobs(), *self.decoder.knobs()):
+        ranking = () if self.ranker is None else (_RANKING,)
+        for knob in (*_KNOBS, *ranking, *self.translator.knobs(), *self.decoder.knobs()):
             found.setdefault(knob.name, knob)
         return tuple(found.values())
 
@@ -193,7 +195,10 @@ class Fusion(nn.Module):
             generator: source of randomness; a fresh one seeded with 0 when omitted.
             temperature: scale of the translator's noise; 1 is the learned distribution.
             truncation: the target expert's trade of variety for typicality, in (0, 1].
-            candidates: draws per output, of which the ranker keeps the best.
+            candidates: draws per output, of which the ranker keeps the best; with the knob ``ranking_temperature`` t
+                above 0 one of them, each with a chance in proportion to ``exp(score / t)``. Where scores are
+                log-probabilities that a draw fits, that is sampling-importance-resampling (Rubin 1987): it approaches
+                what the translator draws, given that it fits.
             batch_size: draws that go through the experts at once; no influence on the result.
             knobs: values by name, of :meth:`knobs`, such as ``{"guidance_scale": 4}``; a knob that is a text is encoded
                 like a prompt. ``temperature`` and ``truncation`` may also stand here.
@@ -219,8 +224,11 @@ class Fusion(nn.Module):
                 chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
         rows = [row for row in range(length(condition)) for _ in range(n)]
         per_batch = max(1, batch_size // candidates)
-        parts = [select(condition, rows[start : start + per_batch]) for start in range(0, len(rows), per_batch)]
-        outputs = [self._render(part, candidates, generator, temperature, truncation, chosen) for part in parts]
+        luck = _gumbel(len(rows), candidates, generator, chosen.pop(_RANKING.name, 0.0))
+        outputs = [
+            self._render(select(condition, part), part_luck, generator, temperature, truncation, chosen)
+            for part, part_luck in zip(_chunks(rows, per_batch), luck.split(per_batch), strict=True)
+        ]
         return torch.cat(outputs)
 
     def _encoded(self, prompts: str | Sequence[str] | Tensor | Tokens) -> Representation:
@@ -231,12 +239,14 @@ class Fusion(nn.Module):
     def _render(
         self,
         condition: Any,
-        candidates: int,
+        luck: Tensor,
         generator: torch.Generator,
         temperature: float,
         truncation: float,
         chosen: dict[str, Any],
     ) -> Tensor:
+        """Outputs for B conditions, each the best of its candidates; ``luck [B, candidates]`` adds to their scores."""
+        candidates = luck.shape[1]
         repeated = repeat_rows(condition, candidates)
         drawing, rendering = ({knob.name for knob in part.knobs()} for part in (self.translator, self.decoder))
         for_translator = {name: value for name, value in chosen.items() if name in drawing}
@@ -245,7 +255,8 @@ class Fusion(nn.Module):
         images = self.decoder.decode(latent, self.target.port.name, truncation=truncation, **for_decoder)
         if candidates == 1 or self.ranker is None:
             return images
-        best = self.ranker.score(images, repeated).view(-1, candidates).argmax(dim=1)
+        scores = self.ranker.score(images, repeated).view(-1, candidates)
+        best = (scores + luck.to(scores)).argmax(dim=1)
         return images.view(-1, candidates, *images.shape[1:])[torch.arange(len(best), device=best.device), best]
 
     def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int, batch_size: int) -> None:
@@ -276,6 +287,22 @@ def load(
         PluginError: the package needs a plugin that is not installed.
     """
     return Fusion.from_pretrained(address, revision=revision, device=device, **access)
+
+
+def _chunks(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _gumbel(rows: int, size: int, generator: torch.Generator, temperature: float) -> Tensor:
+    """What added to scores ``[rows, size]`` lets their maximum be a draw in proportion to ``exp(score / temperature)``.
+
+    Its own generator takes one step of the given one, so that neither batches nor further rows matter.
+    """
+    if not temperature:
+        return torch.zeros(rows, size)
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    own = torch.Generator().manual_seed(int(seed))
+    return -temperature * (-torch.rand(rows, size, dtype=torch.float64, generator=own).log()).log()
 
 
 def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:

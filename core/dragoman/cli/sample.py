@@ -47,7 +47,7 @@ READABLE_SIDE = 96
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Draws per picture, of which the model's critic keeps the best.",
+    help="Draws per picture, of which the model's critic keeps the best (or, with the knob ranking_temperature, one).",
 )
 @click.option(
     "--knob",

@@ -106,6 +106,21 @@ class Reader(Critic, Expert):
             "attributes": -(wanted * seen).sum(dim=(1, 2)),
         }
 
+    @torch.no_grad()
+    def score(self, outputs: Tensor, condition: Representation) -> Tensor:
+        """Log-probability that an image is what the sentence says, ``[B]``: that both are of one class, and that every
+        attribute is either at the level that is said or was not mentioned.
+
+        The losses are cross-entropies, which also punish an image for being surer than the sentence is.
+        """
+        read_class, said = self.read(condition)
+        seen_class = self.network(outputs.to(self.boundaries)).log_softmax(dim=1)
+        seen = level_log_probabilities(measure(outputs), read_class.argmax(dim=1), self.boundaries)
+        silent = torch.zeros_like(seen[:, :, :1])
+        agree = (said + torch.cat([seen, silent], dim=2)).logsumexp(dim=2)
+        score: Tensor = (read_class + seen_class).logsumexp(dim=1) + agree.sum(dim=1)
+        return score
+
     def text_losses(self, condition: Representation, label: Tensor, said: Tensor) -> dict[str, Tensor]:
         """Per-sample losses of the reading itself: ``label`` int64 ``[B]``, ``said`` int64 ``[B, 3]`` in 0..3."""
         read_class, read_said = self.read(condition)

@@ -11,6 +11,7 @@ from dragoman.fuse import fuse, load_critic
 from dragoman.making import open_maker
 from dragoman.metrics import frechet_distance
 from dragoman.recipe import Recipe
+from dragoman.representation import repeat_rows, select
 from dragoman_minizoo.data import LABELS
 from dragoman_minizoo.evaluating import make_jury
 from dragoman_minizoo.judging import reference_images
@@ -81,6 +82,21 @@ def test_the_reader_prefers_the_right_garment(real):
     bag, boot = images[labels == 8][:50], images[labels == 9][:50]
     condition = encoder.encode(["a photo of a bag"] * 50, "hidden.4")
     assert (reader.score(bag, condition) > reader.score(boot, condition)).float().mean() > 0.95
+
+
+def test_the_reader_scores_the_probability_that_image_and_sentence_agree(real):
+    """Of no more than one in all classes; that of a sentence that says nothing else is the class's."""
+    images, _ = real
+    encoder, reader = load_expert("bert"), load_critic("reader-fashion")
+    nouns = ("t-shirt", "pair of trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+    asked = encoder.encode([f"a photo of a {noun}" for noun in nouns], "hidden.4")
+    scores = torch.stack(
+        [reader.score(images[:50], repeat_rows(select(asked, [row]), 50)).exp() for row in range(len(nouns))], dim=1
+    )
+    seen = reader.network(images[:50]).softmax(dim=1)
+    assert (scores >= 0).all()
+    assert (scores <= 1).all()
+    assert (scores - seen).abs().mean() < 0.02
 
 
 def test_the_reader_says_which_port_it_reads():
