@@ -179,6 +179,13 @@ class TestKilledRuns:
         assert {path: path.stat().st_mtime_ns for path in shards} == shards
         assert same(tmp_path, finished)
 
+    @pytest.mark.parametrize(("steps", "minutes", "taken"), [(3, 60, 3), (10**6, 1e-9, 1)])
+    def test_of_steps_and_minutes_those_that_are_over_first_count(self, launcher, toml, tmp_path, steps, minutes, taken):
+        ended = launcher.run("fuse", toml, "--steps", steps, "--minutes", minutes, "--out", tmp_path, TINY_SHARD=SHARD)
+        assert ended.status == 0, ended.stderr
+        stored = json.loads((tmp_path / "model" / "config.json").read_text())["recipe"]["training"]
+        assert (stored["steps"], "minutes" in stored) == (taken, False)
+
     def test_minutes_become_steps_that_a_resumed_run_keeps(self, launcher, toml, finished, tmp_path):
         def arguments(out):
             return "fuse", toml, "--minutes", 0.02, "--out", out
@@ -265,7 +272,6 @@ class TestRecipes:
         [
             (["--to", "x"], "--from is missing"),
             (["--from", "x"], "--to is missing"),
-            (["--from", "x", "--to", "y", "--steps", "1", "--minutes", "1"], "--steps or --minutes, not both"),
             (["--from", "x", "--to", "y", "--pairs", ".", "--count", "9"], "nothing is generated; leave out --count"),
             (["RECIPE", "--from", "x"], "leave out --from"),
             (["RECIPE", "--count", "9"], "leave out --count"),
@@ -297,7 +303,6 @@ class TestRecipes:
             ({"source": 3}, "'source' must be a text, not 3"),
             ({"training": {"steps": float("nan")}}, "neither number, text, list nor table"),
             ({"training": {"step": 3}}, "training has an unknown entry 'step'; known are batch_size, "),
-            ({"training": {"steps": 3, "minutes": 1}}, "steps or minutes, not both"),
             ({"training": {"minutes": -1}}, "minutes must be a positive number, not -1"),
             ({"training": {"minutes": "2"}}, "minutes must be a positive number, not '2'"),
             ({"training": {"seed": "x"}}, "seed must be a whole number"),

@@ -239,12 +239,11 @@ class TestBudget:
         assert (order.count("penalty"), order.count("maker")) == (2, 11)  # the first step is not timed
 
     def test_minutes_become_steps(self, tmp_path, monkeypatch):
-        made = trainer(tmp_path)
+        made = trainer(tmp_path, steps=1000)
         monkeypatch.setattr(made, "seconds_per_step", lambda: 0.25)
-        made.spend(2)
-        assert made.settings == settings(steps=480)
-        made.spend(1e-9)
-        assert made.settings.steps == 1
+        for minutes, steps in ((9, 1000), (2, 480), (1e-9, 1)):
+            made.spend(minutes)
+            assert made.settings == settings(steps=steps)
 
 
 def equal_state(made: Trainer) -> dict[str, Any]:

@@ -19,6 +19,8 @@ __all__ = ["check_cards", "check_carries", "complete"]
 
 DEFAULT_PAIRS = 32768
 DEFAULT_STEPS = 2000
+#: The steps of a budget in minutes that names none.
+UNLIMITED = 10**9
 _PAIRS = ("captioner", "count", "folder", "seed", "spread", "validation")
 
 
@@ -114,12 +116,10 @@ def _training(given: Mapping[str, Any], steps: int | None) -> dict[str, Any]:
     minutes = options.pop("minutes", None)
     if minutes is None:
         return asdict(Settings(**{"steps": DEFAULT_STEPS, **options}))
-    if "steps" in options:
-        raise InputError("training: give steps or minutes, not both.")
     if not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
         raise InputError(f"training: minutes must be a positive number, not {minutes!r}.")
-    settings = asdict(Settings(**{"steps": steps or DEFAULT_STEPS, **options}))
-    return settings if steps else settings | {"minutes": minutes}
+    settings = asdict(Settings(**{"steps": UNLIMITED, **options}))
+    return settings | ({"steps": steps} if steps else {"minutes": minutes})
 
 
 def _check_known(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -43,7 +43,7 @@ LARGEST_SEED = 2**63 - 1
 @click.option("--critic", help="Critic that takes part in training.")
 @click.option("--ranker", help="Critic that ranks candidates when sampling.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Training time instead of steps.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Training time; with --steps, whichever is over first.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), help="Seed of everything that is drawn.")
 @click.option("--device", help="Where to run: cpu, cuda, ...; the accelerator if there is one.")
 @click.option(
@@ -158,8 +158,6 @@ def _pairs(options: dict[str, Any]) -> dict[str, Any]:
 
 def _with_training(recipe: Recipe, options: dict[str, Any]) -> Recipe:
     chosen = {name: options[name] for name in ("steps", "minutes", "seed") if options[name] is not None}
-    if "steps" in chosen and "minutes" in chosen:
-        raise InputError("Give --steps or --minutes, not both.")
     training = dict(recipe.training)
     if "steps" in chosen or "minutes" in chosen:
         training = {name: value for name, value in training.items() if name not in ("steps", "minutes")}

@@ -125,12 +125,12 @@ class Trainer:
         return TrainingResult(self.step, self.seconds, dict(self.losses))
 
     def spend(self, minutes: float) -> None:
-        """Set the number of steps so that the run takes about so long on this machine."""
+        """Lower the number of steps, where it has to be, so that the run takes about so long on this machine."""
         from accelerate.utils import broadcast_object_list
 
-        steps = [max(1, int(minutes * 60 / self.seconds_per_step()))]
-        broadcast_object_list(steps)  # the main process's measurement counts
-        self.settings = replace(self.settings, steps=steps[0])
+        affordable = [max(1, int(minutes * 60 / self.seconds_per_step()))]
+        broadcast_object_list(affordable)  # the main process's measurement counts
+        self.settings = replace(self.settings, steps=min(self.settings.steps, affordable[0]))
 
     def seconds_per_step(self, trials: int = 6) -> float:
         """Mean time of a few steps, after which everything is as it was before."""

@@ -13,7 +13,7 @@ __all__ = ["demo"]
 @click.option(
     "--out", default="runs/demo", show_default=True, type=click.Path(path_type=Path), help="Folder of the run."
 )
-@click.option("--minutes", type=float, help="Time to train the quick fusion, instead of its recipe's steps.")
+@click.option("--minutes", type=float, help="Time to train the quick fusion, as long as it may take.")
 @click.option("--prompts", default=500, show_default=True, help="Held-out captions per tier.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the quick fusion.")
 def demo(out: Path, minutes: float | None, prompts: int, seed: int) -> None:

@@ -18,7 +18,7 @@ from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
 from dragoman.recipe import Recipe
 from dragoman.training.seeding import generator_for
-from dragoman_minizoo.evaluating import CANDIDATES, IMAGES_PER_PROMPT, Ground
+from dragoman_minizoo.evaluating import BY_CRITIC, IMAGES_PER_PROMPT, Ground
 from dragoman_minizoo.prompts import TIERS, check_unseen
 from dragoman_minizoo.publication import publish_and_pull
 from dragoman_minizoo.references import SHIPPED, collect, references_beside
@@ -44,14 +44,14 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
         out: folder of the run.
         count: held-out captions per tier.
         seed: seed of the quick fusion.
-        minutes: time to train it, instead of the recipe's steps.
+        minutes: time to train it, instead of the recipe's steps and minutes.
         pairs: how many pairs to make, instead of the recipe's number.
     """
     recipe = Recipe.from_toml(Path(__file__).with_name("recipes") / "quick.toml")
-    length = {"minutes": minutes} if minutes else {"steps": recipe.training["steps"]}
+    others = {name: value for name, value in recipe.training.items() if name not in ("steps", "minutes")}
     recipe = replace(
         recipe,
-        training={**{k: v for k, v in recipe.training.items() if k != "steps"}, **length, "seed": seed},
+        training={**(others | {"minutes": minutes} if minutes else recipe.training), "seed": seed},
         pairs={**recipe.pairs, "count": pairs or recipe.pairs["count"]},
     )
     ground = Ground.open(recipe, out, count)
@@ -94,7 +94,7 @@ def _one_core_less() -> Iterator[None]:
 
 
 def _picture(fusion: Fusion, path: Path) -> None:
-    images = fusion.sample(list(PICTURED), 12, generator=generator_for(0, "picture"), candidates=CANDIDATES)
+    images = fusion.sample(list(PICTURED), 12, generator=generator_for(0, "picture"), **BY_CRITIC)
     save_png(grid(images, 12, scale=2, captions=list(PICTURED)), path)
 
 

@@ -26,10 +26,11 @@ from dragoman_minizoo.classifier import Classifier
 from dragoman_minizoo.judging import Jury, reference_images
 from dragoman_minizoo.prompts import TIERS, Prompts, make_prompts
 
-__all__ = ["CANDIDATES", "IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "held_out_prompts", "make_jury"]
+__all__ = ["BY_CRITIC", "IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "held_out_prompts", "make_jury"]
 
 IMAGES_PER_PROMPT = 2
-CANDIDATES = 4
+#: How the critic chooses among pictures: draws of the flow alone, wider than it learned, and of eight one that fits.
+BY_CRITIC = {"candidates": 8, "ranking_temperature": 0.25, "temperature": 1.15, "proposals": 1}
 NOVELTY_DRAWS = 250
 
 
@@ -108,15 +109,17 @@ class Ground:
 
         def render(tier: str) -> Tensor:
             generator, asked = generator_for(0, "evaluation"), self.asked.at(tier, port)
-            return fusion.sample(asked, IMAGES_PER_PROMPT, generator=generator, batch_size=512, **how)
+            return fusion.sample(asked, IMAGES_PER_PROMPT, generator=generator, batch_size=128, **how)
 
         return evaluate(render, self.asked.prompts, self.jury, what)
 
     def judge_all_ways(self, name: str, fusion: Fusion) -> dict[str, Any]:
-        """Figures of a fusion as it is, of its flow alone, and of the best of several candidates."""
-        ways: dict[str, dict[str, Any]] = {name: {}, f"{name}, best of {CANDIDATES}": {"candidates": CANDIDATES}}
-        if any(knob.name == "proposals" for knob in fusion.knobs()):
-            ways[f"{name}, the flow alone"] = {"proposals": 1}
+        """Figures of a fusion with an acceptance as it is, of its flow alone, and of what its critic chooses."""
+        ways: dict[str, dict[str, Any]] = {
+            name: {},
+            f"{name}, the flow alone": {"proposals": 1},
+            f"{name}, one of {BY_CRITIC['candidates']} by a critic": BY_CRITIC,
+        }
         facts = {
             "train_seconds": fusion.facts.get("training", {}).get("seconds"),
             "translator_params": sum(p.numel() for p in fusion.translator.parameters()),
