@@ -180,7 +180,7 @@ class TestKilledRuns:
         assert same(tmp_path, finished)
 
     @pytest.mark.parametrize(("steps", "minutes", "taken"), [(3, 60, 3), (10**6, 1e-9, 1)])
-    def test_of_steps_and_minutes_those_that_are_over_first_count(self, launcher, toml, tmp_path, steps, minutes, taken):
+    def test_steps_and_minutes_whichever_are_over_first(self, launcher, toml, tmp_path, steps, minutes, taken):
         ended = launcher.run("fuse", toml, "--steps", steps, "--minutes", minutes, "--out", tmp_path, TINY_SHARD=SHARD)
         assert ended.status == 0, ended.stderr
         stored = json.loads((tmp_path / "model" / "config.json").read_text())["recipe"]["training"]

@@ -28,7 +28,8 @@ class Recipe:
             ``folder`` for the user's own; ``validation`` says how many are kept out of training, for signals of how
             it goes.
         method: ``name`` on the method's card, its options, and optionally ``critic`` (the name on a critic's card).
-        training: ``steps``, or ``minutes``, or both (whichever are over first), and the other fields of :class:`dragoman.training.Settings`.
+        training: ``steps``, ``minutes`` or both (whichever are over first), and the other fields of
+            :class:`dragoman.training.Settings`.
         ranker: name of the critic that will rank candidates, or ``""``.
 
     Raises:

@@ -43,7 +43,9 @@ LARGEST_SEED = 2**63 - 1
 @click.option("--critic", help="Critic that takes part in training.")
 @click.option("--ranker", help="Critic that ranks candidates when sampling.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Training time; with --steps, whichever is over first.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Training time; with --steps, whichever is over first."
+)
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), help="Seed of everything that is drawn.")
 @click.option("--device", help="Where to run: cpu, cuda, ...; the accelerator if there is one.")
 @click.option(
