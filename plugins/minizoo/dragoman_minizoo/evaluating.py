@@ -30,7 +30,7 @@ __all__ = ["BY_CRITIC", "IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "hel
 
 IMAGES_PER_PROMPT = 2
 #: How the critic chooses among pictures: draws of the flow alone, wider than it learned, and of eight one that fits.
-BY_CRITIC: dict[str, Any] = {"candidates": 8, "ranking_temperature": 0.25, "temperature": 1.15, "proposals": 1}
+BY_CRITIC: dict[str, Any] = {"candidates": 8, "ranking_temperature": 0.2, "temperature": 1.15, "proposals": 1}
 NOVELTY_DRAWS = 250
 
 
