@@ -225,7 +225,7 @@ class TestBudget:
         made = trainer(tmp_path, method)
         method.network.calls.fill_(41)
         before = weights(method.network), equal_state(made)
-        assert made.seconds_per_step() > 0
+        assert made.seconds_per_step(6) > 0
         assert equal((weights(method.network), equal_state(made)), before)
         assert method.network.calls == 41  # a buffer outside of the state
         assert all(p.grad is None for p in method.network.parameters())
@@ -240,10 +240,12 @@ class TestBudget:
 
     def test_minutes_become_steps(self, tmp_path, monkeypatch):
         made = trainer(tmp_path, steps=1000)
-        monkeypatch.setattr(made, "seconds_per_step", lambda: 0.25)
+        tried = []
+        monkeypatch.setattr(made, "seconds_per_step", lambda trials: tried.append(trials) or 0.25)
         for minutes, steps in ((9, 1000), (2, 480), (1e-9, 1)):
             made.spend(minutes)
             assert made.settings == settings(steps=steps)
+        assert tried == [3, 43, 3, 9, 3]  # a fiftieth of the budget, but three at least
 
 
 def equal_state(made: Trainer) -> dict[str, Any]:

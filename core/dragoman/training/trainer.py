@@ -35,6 +35,8 @@ __all__ = ["CHECKPOINT", "LOG", "Settings", "Trainer", "TrainingResult", "check_
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 _ENTRIES = ("run", "step", "seconds", "trained", "average", "optimizers")
+#: Of so many steps that a budget buys, one is tried before.
+_TRIED = 50
 
 #: Called with the step and the averaged weights.
 Snapshot = Callable[[int, Mapping[str, Tensor]], None]
@@ -126,13 +128,20 @@ class Trainer:
 
     def spend(self, minutes: float) -> None:
         """Lower the number of steps, where it has to be, so that the run takes about so long on this machine."""
+        affordable = self._affordable(minutes, trials=3)
+        # A few steps of a large model are minutes; of a small one, too short a while to tell how busy the machine is.
+        if (trials := affordable // _TRIED) > 3:
+            affordable = self._affordable(minutes, trials)
+        self.settings = replace(self.settings, steps=min(self.settings.steps, affordable))
+
+    def _affordable(self, minutes: float, trials: int) -> int:
         from accelerate.utils import broadcast_object_list
 
-        affordable = [max(1, int(minutes * 60 / self.seconds_per_step()))]
-        broadcast_object_list(affordable)  # the main process's measurement counts
-        self.settings = replace(self.settings, steps=min(self.settings.steps, affordable[0]))
+        steps = [max(1, int(minutes * 60 / self.seconds_per_step(trials)))]
+        broadcast_object_list(steps)  # the main process's measurement counts
+        return steps[0]
 
-    def seconds_per_step(self, trials: int = 6) -> float:
+    def seconds_per_step(self, trials: int) -> float:
         """Mean time of a few steps, after which everything is as it was before."""
         before = copy.deepcopy(self._state())
         # Some buffers are not in the state; the networks may still write to them.

@@ -60,8 +60,10 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
         click.echo(f"meanwhile, {SHIPPED} and three baselines are judged on another core", err=True)
         with _one_core_less():
             quick = fuse(recipe, out, device="cpu")
-        quick.save_pretrained(out / "model")
-        fusions = ground.judge_all_ways("quick", quick)
+            quick.save_pretrained(out / "model")
+            fusions = ground.judge_all_ways("quick", quick)
+        click.echo("publishing on an embedded Hub, and pulling from there in a new process", err=True)
+        publication = publish_and_pull(out / "model")
         others = collect(references, out)
     report = {
         "prompts_per_tier": count,
@@ -70,12 +72,10 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
         "chance": {"class_accuracy": 0.1, "attribute_accuracy": 0.333},
         **others,
         "fusions": fusions | others["fusions"],
+        "publication": publication,
     }
     _summary(report)
-    click.echo("publishing on an embedded Hub, and pulling from there in a new process", err=True)
-    publication = publish_and_pull(out / "model")
     click.echo(_publication(publication), err=True)
-    report["publication"] = publication
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _picture(dragoman.load(SHIPPED), out / "grid.png")
     for name in ("grid.png", "report.json", "model"):
