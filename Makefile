@@ -10,7 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
-SOURCES := core/dragoman registry/dragoman_registry $(wildcard plugins/*/dragoman_*)
+SOURCES := core/dragoman registry/dragoman_registry $(wildcard plugins/*/dragoman_*) benchmarks
 
 .PHONY: demo test bench lint clean
 .DELETE_ON_ERROR:

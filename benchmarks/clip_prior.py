@@ -37,12 +37,14 @@ def run() -> dict[str, Any]:
 
 
 def embed(clip: Any, captioner: Captioner, split: str, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings of texts and images, and the labels."""
+    """Embeddings of texts and images, and the labels, where the captioner has words for the image."""
     data = fashion_mnist(split)
     data = Labelled(data.images[:count], data.labels[:count])
-    texts = clip.encode(caption(data, captioner.boundaries, 0), "text")
-    images = torch.cat([clip.encode(part.float() / 255, "image") for part in data.images.split(500)])
-    return texts, images, data.labels
+    said = caption(data, captioner, 0)
+    clear = torch.tensor([bool(text) for text in said])
+    texts = clip.encode([text for text in said if text], "text")
+    images = torch.cat([clip.encode(part.float() / 255, "image") for part in data.images[clear].split(500)])
+    return texts, images, data.labels[clear]
 
 
 def fit(prior: DiffusionPrior, texts: Tensor, images: Tensor) -> float:

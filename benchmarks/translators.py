@@ -74,8 +74,13 @@ def prepare(folder: Path) -> Task:
     supply = GeneratedPairs(source, target, load_expert("captioner-fashion"), 1.3)
     pairs = TrainingPart(build_store(folder, supply, PAIRS, 0), HELD_OUT)
     prompts = held_out_prompts(PROMPTS)
-    conditions = {tier: source.expert.encode(asked.captions, "pooled") for tier, asked in prompts.items()}
-    return Task(pairs, target, prompts, conditions)
+    return Task(pairs, target, prompts, {tier: encoded(source, asked) for tier, asked in prompts.items()})
+
+
+def encoded(source: Endpoint, asked: Prompts) -> Tensor:
+    vectors = source.encode(asked.captions)
+    assert isinstance(vectors, Tensor)
+    return vectors
 
 
 def measure(name: str, task: Task, seconds: float, folder: Path) -> dict[str, Any]:
@@ -148,7 +153,7 @@ def judge(translator: Translator, task: Task, chosen: dict[str, Any]) -> dict[st
 def consistency(setting: dict[str, Any]) -> float:
     """Mean of class and attribute accuracy over the tiers."""
     tiers = [value for value in setting.values() if isinstance(value, dict) and "class" in value]
-    return sum(tier["class"] + tier["attributes"] for tier in tiers) / (2 * len(tiers))
+    return float(sum(tier["class"] + tier["attributes"] for tier in tiers) / (2 * len(tiers)))
 
 
 def equal(found: dict[str, Any]) -> dict[str, Any]:

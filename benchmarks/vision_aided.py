@@ -35,7 +35,7 @@ class Noise:
 
 def experts() -> list[tuple[str, Timm, tuple[str, ...]]]:
     """Those of the study, and one more with other weights; times do not depend on training."""
-    found = []
+    found: list[tuple[str, Timm, tuple[str, ...]]] = []
     for name, (_, architecture, options, taps) in [*BANK.items(), *list(BANK.items())[:1]]:
         config = configuration(architecture, options, classes=10)
         expert = Timm(config, build_network(config)).freeze()
