@@ -15,6 +15,7 @@ from dragoman.representation import repeat_rows, select
 from dragoman_minizoo.data import LABELS
 from dragoman_minizoo.evaluating import make_jury
 from dragoman_minizoo.judging import reference_images
+from dragoman_registry.check import check
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,15 @@ def test_the_cascade_makes_the_garments_that_are_asked_for():
     assert images.shape == (40, 1, 32, 32)
     asked = torch.tensor([LABELS.index(name) for name in garments]).repeat_interleave(8)
     assert (load_expert("judge-fashion").labels(images) == asked).float().mean() > 0.85
+
+
+PACKAGES = [path.parent for path in sorted(dragoman_minizoo.store.MODELS.glob("*/test"))]
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda path: path.name)
+def test_what_is_shipped_still_makes_what_it_made_when_it_was_saved(folder):
+    report = check(folder)
+    assert report.reproduces, report.sentences
 
 
 def test_everything_shipped_is_a_few_megabytes():
