@@ -29,8 +29,8 @@ from dragoman_minizoo.prompts import TIERS, Prompts, make_prompts
 __all__ = ["BY_CRITIC", "IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "held_out_prompts", "make_jury"]
 
 IMAGES_PER_PROMPT = 2
-#: How the critic chooses among pictures: draws of the flow alone, wider than it learned, and of six one that fits.
-BY_CRITIC: dict[str, Any] = {"candidates": 6, "ranking_temperature": 0.2, "temperature": 1.1, "proposals": 1}
+#: How the critic chooses among pictures: draws of the flow alone, wider than it learned, and of four one that fits.
+BY_CRITIC: dict[str, Any] = {"candidates": 4, "ranking_temperature": 0.25, "temperature": 1.05, "proposals": 1}
 NOVELTY_DRAWS = 250
 
 
