@@ -21,7 +21,7 @@ from dragoman.training.seeding import generator_for
 from dragoman_minizoo.evaluating import BY_CRITIC, IMAGES_PER_PROMPT, Ground
 from dragoman_minizoo.prompts import TIERS, check_unseen
 from dragoman_minizoo.publication import publish_and_pull
-from dragoman_minizoo.references import SHIPPED, collect, references_beside
+from dragoman_minizoo.references import SHIPPED, begin, collect, references_beside
 
 __all__ = ["run"]
 
@@ -54,9 +54,12 @@ def run(out: Path, *, count: int, seed: int, minutes: float | None = None, pairs
         training={**(others | {"minutes": minutes} if minutes else recipe.training), "seed": seed},
         pairs={**recipe.pairs, "count": pairs or recipe.pairs["count"]},
     )
-    ground = Ground.open(recipe, out, count)
-    overlap = sum(check_unseen(one, ground.store.captions) for one in ground.asked.prompts.values())
+    out.mkdir(parents=True, exist_ok=True)
     with references_beside(recipe, out, count) as references:
+        ground = Ground.open(recipe, out, count)
+        overlap = sum(check_unseen(one, ground.store.captions) for one in ground.asked.prompts.values())
+        # Told to begin before training, whose budget in minutes is measured on a machine as busy as it will be.
+        begin(references)
         click.echo(f"meanwhile, {SHIPPED} and three baselines are judged on another core", err=True)
         with _one_core_less():
             quick = fuse(recipe, out, device="cpu")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from dragoman_minizoo.captioner import Captioner
 from dragoman_minizoo.evaluating import IMAGES_PER_PROMPT, Ground, evaluate
 from dragoman_minizoo.oracle import Oracle
 
-__all__ = ["SHIPPED", "collect", "main", "references_beside"]
+__all__ = ["SHIPPED", "begin", "collect", "main", "references_beside"]
 
 SHIPPED = "minizoo/text2fashion"
 #: What the process reads in the folder of the run, and what it leaves there.
@@ -50,12 +50,18 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--prompts", "count", default=500, show_default=True, help="Held-out captions per tier.")
 def main(out: Path, count: int) -> None:
-    """Judge what the fusion in OUT is compared with, on one core, and write OUT/references.json."""
+    """Judge what the fusion in OUT is compared with, on one core, and write OUT/references.json.
+
+    Begins when a line is read, and not at all when the input ends before.
+    """
     torch.set_num_threads(1)
+    shipped = dragoman.load(SHIPPED)
+    if not sys.stdin.readline():
+        return
     recipe = Recipe.from_dict(json.loads((out / RECIPE).read_text(encoding="utf-8")))
     ground = Ground.open(recipe, out, count)
     found = {
-        "fusions": ground.judge_all_ways("shipped", dragoman.load(SHIPPED)),
+        "fusions": ground.judge_all_ways("shipped", shipped),
         "baselines": _baselines(ground, recipe, out),
         "limit": {"the generator itself, until it fits": _limit(ground, recipe)},
     }
@@ -64,18 +70,28 @@ def main(out: Path, count: int) -> None:
 
 @contextmanager
 def references_beside(recipe: Recipe, out: Path, count: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run :func:`main` in a process of its own while the block runs; what is left of it at the end is stopped."""
+    """Run :func:`main` in a process of its own while the block runs; what is left of it at the end is stopped.
+
+    It loads what it needs, and waits for :func:`begin`.
+    """
     (out / RECIPE).write_text(json.dumps(recipe.to_dict()), encoding="utf-8")
     (out / REFERENCES).unlink(missing_ok=True)
     command = [sys.executable, "-m", "dragoman_minizoo.references", str(out), "--prompts", str(count)]
     with (out / TALK).open("wb") as talk:
         # A session of its own: Ctrl-C is for the one in front, which then stops the other.
-        process = subprocess.Popen(command, stdout=talk, stderr=talk, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=talk, stderr=talk, start_new_session=True)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def begin(process: subprocess.Popen[bytes]) -> None:
+    """Tell the process that the pairs are there; what is wrong with it is told by :func:`collect`."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(b"\n")
 
 
 def collect(process: subprocess.Popen[bytes], out: Path) -> dict[str, Any]:
