@@ -39,9 +39,8 @@ class TestReproducible:
     def test_without_a_generator_it_is_that_of_seed_0(self, any_fusion):
         assert torch.equal(any_fusion.sample("x", 2), any_fusion.sample("x", 2, generator=seeded(0)))
 
-    @pytest.mark.parametrize("candidates", [1, 3])
+    @pytest.mark.parametrize(("candidates", "ranking"), [(1, 0.0), (3, 0.0), (3, 0.1)])
     @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
-    @pytest.mark.parametrize("ranking", [0.0, 0.1])
     def test_the_batch_size_does_not_matter(self, any_fusion, batch_size, candidates, ranking):
         chosen = {"candidates": candidates, "ranking_temperature": ranking}
         whole, parts = (
@@ -131,6 +130,10 @@ class TestRanking:
     def test_a_ranking_temperature_needs_a_critic(self, fusion):
         with pytest.raises(InputError, match="no knob 'ranking_temperature'"):
             fusion.sample("a boot", ranking_temperature=1.0)
+
+    def test_a_ranking_temperature_needs_candidates(self, ranked):
+        with pytest.raises(InputError, match="ranking_temperature chooses among candidates; ask for two or more"):
+            ranked.sample("a boot", ranking_temperature=1.0)
 
 
 class TestKnobs:

@@ -216,6 +216,9 @@ class Fusion(nn.Module):
             chosen.pop(name, value) for name, value in (("temperature", temperature), ("truncation", truncation))
         )
         self._check_numbers(n, temperature, truncation, candidates, batch_size)
+        ranking = chosen.pop(_RANKING.name, _RANKING.default)
+        if ranking and candidates == 1:
+            raise InputError(f"{_RANKING.name} chooses among candidates; ask for two or more of them.")
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         condition = self._encoded(prompts)
         texts_among = {knob.name for knob in self.knobs() if knob.kind == "text"}
@@ -224,7 +227,7 @@ class Fusion(nn.Module):
                 chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
         rows = [row for row in range(length(condition)) for _ in range(n)]
         per_batch = max(1, batch_size // candidates)
-        luck = _gumbel(len(rows), candidates, generator, chosen.pop(_RANKING.name, 0.0))
+        luck = _gumbel(len(rows), candidates, generator, ranking)
         outputs = [
             self._render(select(condition, part), part_luck, generator, temperature, truncation, chosen)
             for part, part_luck in zip(_chunks(rows, per_batch), luck.split(per_batch), strict=True)

@@ -35,8 +35,8 @@ __all__ = ["CHECKPOINT", "LOG", "Settings", "Trainer", "TrainingResult", "check_
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 _ENTRIES = ("run", "step", "seconds", "trained", "average", "optimizers")
-#: Of so many steps that a budget buys, one is tried before.
-_TRIED = 50
+#: Steps that are tried before a budget in minutes is spent: one of so many that it buys, and at least a few.
+_TRIED, _FEW = 50, 3
 
 #: Called with the step and the averaged weights.
 Snapshot = Callable[[int, Mapping[str, Tensor]], None]
@@ -128,9 +128,9 @@ class Trainer:
 
     def spend(self, minutes: float) -> None:
         """Lower the number of steps, where it has to be, so that the run takes about so long on this machine."""
-        affordable = self._affordable(minutes, trials=3)
+        affordable = self._affordable(minutes, _FEW)
         # A few steps of a large model are minutes; of a small one, too short a while to tell how busy the machine is.
-        if (trials := affordable // _TRIED) > 3:
+        if (trials := affordable // _TRIED) > _FEW:
             affordable = self._affordable(minutes, trials)
         self.settings = replace(self.settings, steps=min(self.settings.steps, affordable))
 

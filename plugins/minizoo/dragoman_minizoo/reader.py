@@ -106,7 +106,6 @@ class Reader(Critic, Expert):
             "attributes": -(wanted * seen).sum(dim=(1, 2)),
         }
 
-    @torch.no_grad()
     def score(self, outputs: Tensor, condition: Representation) -> Tensor:
         """Log-probability that an image is what the sentence says, ``[B]``: that both are of one class, and that every
         attribute is either at the level that is said or was not mentioned.
