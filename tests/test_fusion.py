@@ -112,20 +112,21 @@ class TestRanking:
         groups = draws.view(-1, 4, *draws.shape[1:])
         torch.testing.assert_close(best, groups[torch.arange(9), brightness.argmax(dim=1)], rtol=0, atol=1e-6)
 
-    def test_a_ranking_temperature_draws_in_proportion_to_what_the_critic_believes(self, ranked, monkeypatch):
-        """Of two candidates it believes the brighter one three times as much, which is kept three times in four."""
-
-        def score(images, condition):
-            pairs = images.flatten(1).mean(1).view(-1, 2)
-            return torch.where(pairs == pairs.amax(dim=1, keepdim=True), math.log(3), 0.0).flatten()
-
-        monkeypatch.setattr(ranked.ranker, "score", score)
-        latent = ranked.translator.sample(ranked.encoder.encode(["x"] * 4000, "pooled"), generator=seeded())
-        monkeypatch.setattr(ranked.translator, "sample", lambda *_, **__: latent)
-        best = ranked.sample("x", 2000, candidates=2, batch_size=4000)
-        for temperature, share in ((0.5, 0.9), (1.0, 0.75), (1e9, 0.5)):
-            kept = ranked.sample("x", 2000, candidates=2, batch_size=4000, ranking_temperature=temperature)
-            assert float((kept == best).flatten(1).all(1).double().mean()) == pytest.approx(share, abs=0.03)
+    def test_a_critic_that_can_give_no_more_is_asked_less(self, ranked, monkeypatch):
+        """With a ceiling fewer candidates are rendered, and the result is the same."""
+        rendered = []
+        decode = ranked.decoder.decode
+        monkeypatch.setattr(
+            ranked.decoder, "decode", lambda latent, *rest, **how: rendered.append(len(latent)) or decode(latent, *rest)
+        )
+        chosen = {"candidates": 6, "ranking_temperature": 1.0}
+        wholly = ranked.sample(PROMPTS, 20, generator=seeded(), **chosen)
+        assert sum(rendered) == 360
+        rendered.clear()
+        monkeypatch.setattr(ranked.ranker, "ceiling", 1.0)
+        briefly = ranked.sample(PROMPTS, 20, generator=seeded(), **chosen)
+        torch.testing.assert_close(briefly, wholly, rtol=0, atol=1e-6)
+        assert sum(rendered) < 300
 
     def test_a_ranking_temperature_needs_a_critic(self, fusion):
         with pytest.raises(InputError, match="no knob 'ranking_temperature'"):

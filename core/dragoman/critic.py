@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +17,13 @@ class Critic(nn.Module):
 
     A critic that needs weights of its own is also loadable: see :class:`dragoman.Expert`, from which it may inherit
     beside this class.
+
+    Attributes:
+        ceiling: no score is above it. Whoever chooses among candidates by the scores need not look at all of them
+            where one comes near.
     """
+
+    ceiling: float = math.inf
 
     def losses(self, outputs: Tensor, condition: Representation, **context: Any) -> dict[str, Tensor]:
         """Named losses, one value per sample, differentiable in ``outputs``.

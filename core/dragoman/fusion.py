@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from dragoman.access import AccessOptions, using
+from dragoman.candidates import choose, draw_luck
 from dragoman.critic import Critic
 from dragoman.endpoint import Endpoint
 from dragoman.errors import InputError
 from dragoman.knobs import Knob, check_knobs
-from dragoman.representation import Representation, Tokens, length, repeat_rows, select
+from dragoman.representation import Representation, Tokens, length, select
 from dragoman.stores import RemoteStore, locate, store_of
 from dragoman.translator import Translator
 
@@ -225,42 +226,46 @@ class Fusion(nn.Module):
         for name in texts_among & chosen.keys():
             if isinstance(chosen[name], str):
                 chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
+        drawing, rendering = self._knobs_by_part(chosen)
+        drawing["temperature"], rendering["truncation"] = temperature, truncation
         rows = [row for row in range(length(condition)) for _ in range(n)]
-        per_batch = max(1, batch_size // candidates)
-        luck = _gumbel(len(rows), candidates, generator, ranking)
-        outputs = [
-            self._render(select(condition, part), part_luck, generator, temperature, truncation, chosen)
-            for part, part_luck in zip(_chunks(rows, per_batch), luck.split(per_batch), strict=True)
-        ]
+        luck = draw_luck(len(rows), candidates, generator, ranking)
+        outputs = []
+        for part, part_luck in zip(_chunks(rows, batch_size), luck.split(batch_size), strict=True):
+            each = [row for row in part for _ in range(candidates)]
+            latents = [
+                self.translator.sample(select(condition, some), generator=generator, **drawing)
+                for some in _chunks(each, batch_size)
+            ]
+            outputs.append(self._render(torch.cat(latents), select(condition, part), part_luck, rendering))
         return torch.cat(outputs)
+
+    def _knobs_by_part(self, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Knobs for the translator, and those for the target expert that the translator has not."""
+        drawing, rendering = ({knob.name for knob in part.knobs()} for part in (self.translator, self.decoder))
+        return (
+            {name: value for name, value in chosen.items() if name in drawing},
+            {name: value for name, value in chosen.items() if name in rendering - drawing},
+        )
 
     def _encoded(self, prompts: str | Sequence[str] | Tensor | Tokens) -> Representation:
         if isinstance(prompts, Tensor | Tokens):
             return prompts
         return self.encoder.encode(_checked_prompts(prompts), self.source.port.name)
 
-    def _render(
-        self,
-        condition: Any,
-        luck: Tensor,
-        generator: torch.Generator,
-        temperature: float,
-        truncation: float,
-        chosen: dict[str, Any],
-    ) -> Tensor:
-        """Outputs for B conditions, each the best of its candidates; ``luck [B, candidates]`` adds to their scores."""
+    def _render(self, latent: Tensor, condition: Representation, luck: Tensor, knobs: dict[str, Any]) -> Tensor:
+        """Outputs for B conditions; of ``latent [B * candidates, ...]`` those that score and ``luck`` choose."""
         candidates = luck.shape[1]
-        repeated = repeat_rows(condition, candidates)
-        drawing, rendering = ({knob.name for knob in part.knobs()} for part in (self.translator, self.decoder))
-        for_translator = {name: value for name, value in chosen.items() if name in drawing}
-        for_decoder = {name: value for name, value in chosen.items() if name in rendering - drawing}
-        latent = self.translator.sample(repeated, generator=generator, temperature=temperature, **for_translator)
-        images = self.decoder.decode(latent, self.target.port.name, truncation=truncation, **for_decoder)
-        if candidates == 1 or self.ranker is None:
-            return images
-        scores = self.ranker.score(images, repeated).view(-1, candidates)
-        best = (scores + luck.to(scores)).argmax(dim=1)
-        return images.view(-1, candidates, *images.shape[1:])[torch.arange(len(best), device=best.device), best]
+        if self.ranker is None or candidates == 1:
+            return self.decoder.decode(latent, self.target.port.name, **knobs)
+        ranker = self.ranker
+
+        def look(rows: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+            which = (rows * candidates + candidate).to(latent.device)
+            outputs = self.decoder.decode(latent[which], self.target.port.name, **knobs)
+            return outputs, ranker.score(outputs, select(condition, rows.tolist()))
+
+        return choose(look, luck, ranker.ceiling)
 
     def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int, batch_size: int) -> None:
         for name, value in (("n", n), ("candidates", candidates), ("batch_size", batch_size)):
@@ -294,18 +299,6 @@ def load(
 
 def _chunks(rows: list[int], size: int) -> list[list[int]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _gumbel(rows: int, size: int, generator: torch.Generator, temperature: float) -> Tensor:
-    """What added to scores ``[rows, size]`` lets their maximum be a draw in proportion to ``exp(score / temperature)``.
-
-    Its own generator takes one step of the given one, so that neither batches nor further rows matter.
-    """
-    if not temperature:
-        return torch.zeros(rows, size)
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-    own = torch.Generator().manual_seed(int(seed))
-    return -temperature * (-torch.rand(rows, size, dtype=torch.float64, generator=own).log()).log()
 
 
 def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:

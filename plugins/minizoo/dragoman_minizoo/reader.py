@@ -39,6 +39,8 @@ class Reader(Critic, Expert):
             it), ``hidden``, and the captioner's ``architecture``, ``widths`` and ``labels``.
     """
 
+    #: The score is a log-probability.
+    ceiling = 0.0
     boundaries: Tensor
 
     def __init__(self, config: Mapping[str, Any]) -> None:
