@@ -67,11 +67,11 @@ def fit(prior: DiffusionPrior, texts: Tensor, images: Tensor) -> float:
 def measure(prior: DiffusionPrior, texts: Tensor, images: Tensor, labels: Tensor) -> dict[str, Any]:
     drawn = {
         f"best of {count}" if count > 1 else "one sample": prior.sample(
-            texts, generator=generator_for(1, "prior"), candidates=count
+            texts, generator=generator_for(1, "prior"), draws=count
         )
         for count in (1, 2)
     }
-    again = prior.sample(texts, generator=generator_for(2, "prior"), candidates=1)
+    again = prior.sample(texts, generator=generator_for(2, "prior"), draws=1)
     return {
         "cosine to the true image": {
             **{name: cosine(value, images) for name, value in drawn.items()},

@@ -45,8 +45,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"num_inference_steps": 8, "method": "midpoint"},
     ],
     "diffusion-prior": [
-        *({"num_inference_steps": steps, "candidates": 1} for steps in (2, 4, 8, 16)),
-        {"num_inference_steps": 16, "candidates": 2},
+        *({"num_inference_steps": steps, "draws": 1} for steps in (2, 4, 8, 16)),
+        {"num_inference_steps": 16, "draws": 2},
     ],
 }
 #: Held-out pairs of which a likelihood is computed; an integrated one is expensive.

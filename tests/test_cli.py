@@ -364,7 +364,7 @@ class TestSample:
         assert (result.exit_code, result.stdout) == (0, "grid.png\n")
         assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
         assert "6 pictures" in result.stderr
-        knobs = {"temperature": 1.0, "truncation": 1.0, "candidates": 1, "knobs": {}}
+        knobs = {"temperature": None, "truncation": None, "candidates": None, "knobs": {}}
         assert calls == [{"prompts": ("a shoe", "a bag"), "n": 3, **knobs}]
         with Image.open("grid.png") as grid:
             assert grid.width > 3 * 96

@@ -407,7 +407,7 @@ class TestWhatCannotBeFused:
 
     def test_a_mistake_leaves_an_earlier_run_alone(self, recipe, finished, tmp_path, monkeypatch):
         before = {path: path.read_bytes() for path in finished.iterdir() if path.is_file()}
-        for changed in ({"ranker": "nobody"}, {"pairs": {"folder": "/nowhere"}}):
+        for changed in ({"ranker": "nobody"}, {"pairs": {"folder": "/nowhere"}}, {"sampling": {"speed": 1}}):
             with pytest.raises((UnknownNameError, InputError)):
                 fuse(recipe(**changed), finished, device="cpu")
         assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
@@ -429,13 +429,14 @@ class TestOwnPairs:
                 method={},
                 training={"steps": 3, "batch_size": 8},
                 ranker="tiny-brightness",
+                sampling={"candidates": 3},
             ),
             tmp_path / "out",
             device="cpu",
         )
         made.save_pretrained(tmp_path / "model")
         loaded = dragoman.load(tmp_path / "model")
-        images = loaded.sample(["a boot", "a longer text"], 2, candidates=3)
+        images = loaded.sample(["a boot", "a longer text"], 2)
         assert images.shape == (4, 3, 8, 8)
         assert torch.equal(images, made.sample(["a boot", "a longer text"], 2, candidates=3))
         assert made.facts["recipe"]["pairs"] == {"folder": str(own), "validation": 0}

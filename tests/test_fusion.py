@@ -156,7 +156,7 @@ class TestKnobs:
         return asked
 
     def test_go_to_the_part_that_has_them(self, ranked, asked):
-        names = ["temperature", "truncation", "ranking_temperature", "steps", "negative", "beta"]
+        names = ["temperature", "truncation", "candidates", "ranking_temperature", "steps", "negative", "beta"]
         assert [knob.name for knob in ranked.knobs()] == names
         ranked.sample("x", knobs={"steps": 7, "temperature": 0.5}, beta=3)
         assert (asked["sample"]["steps"], asked["sample"]["temperature"]) == (7, 0.5)
@@ -181,6 +181,42 @@ class TestKnobs:
         assert asked == {}
 
 
+class TestPreferences:
+    """What a fusion does where nothing else is asked."""
+
+    def test_hold_where_nothing_is_asked(self, ranked):
+        asked = ranked.sample(PROMPTS, 2, candidates=3, temperature=0.5)
+        assert torch.equal(ranked.prefer(candidates=3, temperature=0.5).sample(PROMPTS, 2), asked)
+
+    def test_give_way_one_by_one(self, ranked):
+        plain = ranked.sample(PROMPTS, 2)
+        two = ranked.sample(PROMPTS, 2, candidates=2)
+        ranked.prefer(candidates=3, ranking_temperature=0.5).prefer(ranking_temperature=0.0)
+        assert torch.equal(ranked.sample(PROMPTS, 2, candidates=2), two)
+        assert torch.equal(ranked.sample(PROMPTS, 2, knobs={"candidates": 1}), plain)
+
+    def test_are_the_defaults_of_the_knobs(self, ranked):
+        ranked.prefer(truncation=0.5, candidates=4)
+        defaults = {knob.name: knob.default for knob in ranked.knobs()}
+        assert defaults == {"temperature": 1.0, "truncation": 0.5, "candidates": 4, "ranking_temperature": 0.0}
+
+    def test_of_a_ranking_do_not_stand_in_the_way_of_one_candidate(self, ranked):
+        plain = ranked.sample(PROMPTS)
+        assert torch.equal(ranked.prefer(candidates=3, ranking_temperature=0.5).sample(PROMPTS, candidates=1), plain)
+
+    @pytest.mark.parametrize(
+        ("knobs", "words"),
+        [({"speed": 1}, "no knob 'speed'"), ({"candidates": 0}, "candidates takes a whole number, at least 1")],
+    )
+    def test_are_checked(self, ranked, knobs, words):
+        with pytest.raises(InputError, match=words):
+            ranked.prefer(**knobs)
+
+    def test_for_a_critic_need_one(self, fusion):
+        with pytest.raises(InputError, match="no knob 'candidates'"):
+            fusion.prefer(candidates=2)
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("prompts", "words"),
@@ -199,14 +235,14 @@ class TestBadInput:
         ("knobs", "words"),
         [
             ({"n": 0}, "n must be at least 1, not 0"),
-            ({"candidates": 0}, "candidates must be at least 1, not 0"),
+            ({"candidates": 0}, "candidates takes a whole number, at least 1, so it cannot be 0"),
             ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-            ({"temperature": -0.1}, "temperature must be a number of at least 0, not -0.1"),
-            ({"temperature": math.nan}, "temperature must be a number of at least 0, not nan"),
-            ({"temperature": math.inf}, "temperature must be a number of at least 0, not inf"),
-            ({"truncation": 0.0}, r"truncation must be in \(0, 1\], not 0.0"),
-            ({"truncation": 1.01}, r"truncation must be in \(0, 1\], not 1.01"),
-            ({"truncation": math.nan}, r"truncation must be in \(0, 1\], not nan"),
+            ({"temperature": -0.1}, "temperature takes at least 0, so it cannot be -0.1"),
+            ({"temperature": math.nan}, "temperature takes at least 0, so it cannot be nan"),
+            ({"temperature": math.inf}, "temperature takes at least 0, so it cannot be inf"),
+            ({"truncation": 0.0}, "truncation must be above 0"),
+            ({"truncation": 1.01}, "truncation takes 0 to 1, so it cannot be 1.01"),
+            ({"truncation": math.nan}, "truncation takes 0 to 1, so it cannot be nan"),
         ],
     )
     def test_a_number_out_of_range(self, ranked, knobs, words):

@@ -13,10 +13,10 @@ __all__ = ["choose", "draw_luck"]
 def draw_luck(rows: int, size: int, generator: torch.Generator, temperature: float) -> Tensor:
     """What added to scores ``[rows, size]`` lets their maximum be a draw in proportion to ``exp(score / temperature)``.
 
-    Gumbel noise, or zeros where the temperature is 0. Its own generator takes one step of the given one, so that
+    Gumbel noise, or zeros where there is nothing to draw. Its own generator takes one step of the given one, so that
     neither batches nor further rows matter.
     """
-    if not temperature:
+    if not temperature or size == 1:
         return torch.zeros(rows, size, dtype=torch.float64)
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     own = torch.Generator().manual_seed(int(seed))

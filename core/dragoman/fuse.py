@@ -64,6 +64,8 @@ def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: boo
     supply = _supply(recipe.pairs, source, target, place)
     if ranker and isinstance(supply, GeneratedPairs):
         _check_ranker(recipe.ranker, ranker, source, target)
+    names = {"translator": recipe.translator["name"], "ranker": recipe.ranker}
+    fusion = Fusion(source, translator, target, ranker=ranker, names=names).prefer(**recipe.sampling)
     if not resume:
         _begin(run, asked, folder)
     pairs = TrainingPart(_made(supply, recipe.pairs, folder), recipe.pairs["validation"])
@@ -74,12 +76,12 @@ def fuse(recipe: Recipe, folder: Path, *, device: str | None = None, resume: boo
     signals = Signals(translator, pairs.validation(WATCHED), trainer)
     result = trainer.run(resume=resume and (folder / CHECKPOINT).exists(), snapshot=signals)
     recipe = replace(recipe, training=asdict(trainer.settings))
-    facts = {
+    fusion.facts = {
         "recipe": recipe.to_dict(),
         "training": {"steps": result.steps, "seconds": round(result.seconds, 1), "pairs": len(pairs), **result.losses},
     }
-    names = {"translator": recipe.translator["name"], "ranker": recipe.ranker}
-    return Fusion(source, translator.eval(), target, ranker=ranker, names=names, facts=facts)
+    translator.eval()
+    return fusion
 
 
 def load_critic(name: str, device: str | torch.device | None = None) -> Critic:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -26,7 +26,10 @@ _KNOBS = (
     Knob("temperature", 1.0, 0, summary="scale of the translator's noise: lower is more typical"),
     Knob("truncation", 1.0, 0, 1, summary="variety of the generator against typicality"),
 )
-_RANKING = Knob("ranking_temperature", 0.0, 0, summary="0 keeps the best of several candidates; higher is more varied")
+_RANKED_KNOBS = (
+    Knob("candidates", 1, 1, kind="whole", summary="draws per output, among which the critic chooses"),
+    Knob("ranking_temperature", 0.0, 0, summary="0 keeps the best of several candidates; higher is more varied"),
+)
 
 
 class Fusion(nn.Module):
@@ -56,6 +59,16 @@ class Fusion(nn.Module):
         self.encoder, self.translator, self.decoder, self.ranker = source.expert, translator, target.expert, ranker
         self.names = dict(names or {})
         self.facts = dict(facts or {})
+        self._preferred: dict[str, Any] = {}
+
+    def prefer(self, **knobs: Any) -> Self:
+        """Choose values of knobs that hold wherever :meth:`sample` is not told otherwise; a package keeps them.
+
+        Raises:
+            InputError: there is no such knob, or no such value.
+        """
+        self._preferred |= check_knobs(knobs, self.knobs(), "This fusion")
+        return self
 
     @classmethod
     def from_pretrained(
@@ -167,11 +180,14 @@ class Fusion(nn.Module):
         return store.publish(folder, name, **options)
 
     def knobs(self) -> tuple[Knob, ...]:
-        """What :meth:`sample` lets one choose: the translator's knobs, then the target expert's that it has not."""
+        """What :meth:`sample` lets one choose, with the values that hold without a choice.
+
+        The fusion's own knobs come first, then the translator's, then the target expert's that neither has.
+        """
         found: dict[str, Knob] = {}
-        ranking = () if self.ranker is None else (_RANKING,)
-        for knob in (*_KNOBS, *ranking, *self.translator.knobs(), *self.decoder.knobs()):
-            found.setdefault(knob.name, knob)
+        ranked = () if self.ranker is None else _RANKED_KNOBS
+        for knob in (*_KNOBS, *ranked, *self.translator.knobs(), *self.decoder.knobs()):
+            found.setdefault(knob.name, replace(knob, default=self._preferred.get(knob.name, knob.default)))
         return tuple(found.values())
 
     @torch.no_grad()
@@ -181,14 +197,17 @@ class Fusion(nn.Module):
         n: int = 1,
         *,
         generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        truncation: float = 1.0,
-        candidates: int = 1,
+        temperature: float | None = None,
+        truncation: float | None = None,
+        candidates: int | None = None,
         batch_size: int = 64,
         knobs: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> Tensor:
         """Outputs for prompts.
+
+        Temperature, truncation and candidates are knobs like others. Each that is not given has the value that the
+        fusion prefers (:meth:`prefer`), else 1.
 
         Args:
             prompts: one or more non-empty texts; or representations of them at the source port, encoded before.
@@ -202,7 +221,7 @@ class Fusion(nn.Module):
                 what the translator draws, given that it fits.
             batch_size: draws that go through the experts at once; no influence on the result.
             knobs: values by name, of :meth:`knobs`, such as ``{"guidance_scale": 4}``; a knob that is a text is encoded
-                like a prompt. ``temperature`` and ``truncation`` may also stand here.
+                like a prompt.
             **named: knobs as keyword arguments.
 
         Returns:
@@ -212,27 +231,19 @@ class Fusion(nn.Module):
             InputError: a prompt is empty, a number is out of range, there is no such knob, or candidates are asked for
                 without a ranker.
         """
-        chosen = check_knobs({**(knobs or {}), **named}, self.knobs(), "This fusion")
-        temperature, truncation = (
-            chosen.pop(name, value) for name, value in (("temperature", temperature), ("truncation", truncation))
-        )
-        self._check_numbers(n, temperature, truncation, candidates, batch_size)
-        ranking = chosen.pop(_RANKING.name, _RANKING.default)
-        if ranking and candidates == 1:
-            raise InputError(f"{_RANKING.name} chooses among candidates; ask for two or more of them.")
+        numbers = {"temperature": temperature, "truncation": truncation, "candidates": candidates}
+        asked = {**{name: value for name, value in numbers.items() if value is not None}, **(knobs or {}), **named}
+        chosen = self._settled(asked)
+        size, ranking = chosen.pop("candidates", 1), chosen.pop("ranking_temperature", 0.0)
+        _check_sizes(n, batch_size)
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         condition = self._encoded(prompts)
-        texts_among = {knob.name for knob in self.knobs() if knob.kind == "text"}
-        for name in texts_among & chosen.keys():
-            if isinstance(chosen[name], str):
-                chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
         drawing, rendering = self._knobs_by_part(chosen)
-        drawing["temperature"], rendering["truncation"] = temperature, truncation
         rows = [row for row in range(length(condition)) for _ in range(n)]
-        luck = draw_luck(len(rows), candidates, generator, ranking)
+        luck = draw_luck(len(rows), size, generator, ranking)
         outputs = []
         for part, part_luck in zip(_chunks(rows, batch_size), luck.split(batch_size), strict=True):
-            each = [row for row in part for _ in range(candidates)]
+            each = [row for row in part for _ in range(size)]
             latents = [
                 self.translator.sample(select(condition, some), generator=generator, **drawing)
                 for some in _chunks(each, batch_size)
@@ -240,12 +251,29 @@ class Fusion(nn.Module):
             outputs.append(self._render(torch.cat(latents), select(condition, part), part_luck, rendering))
         return torch.cat(outputs)
 
+    def _settled(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of knobs: what is asked for, else what the fusion prefers, else, for its own knobs, their defaults."""
+        asked = dict(asked)
+        if self.ranker is None and asked.pop("candidates", 1) != 1:
+            raise InputError("This fusion has no critic to rank candidates; leave candidates at 1.")
+        asked = check_knobs(asked, self.knobs(), "This fusion")
+        chosen = {"temperature": 1.0, "truncation": 1.0, **self._preferred, **asked}
+        if not chosen["truncation"]:
+            raise InputError("truncation must be above 0; the least varied outputs are near it.")
+        if asked.get("ranking_temperature") and chosen.get("candidates", 1) == 1:
+            raise InputError("ranking_temperature chooses among candidates; ask for two or more of them.")
+        for name in {knob.name for knob in self.knobs() if knob.kind == "text"} & chosen.keys():
+            if isinstance(chosen[name], str):
+                chosen[name] = self.encoder.encode([chosen[name]], self.source.port.name)
+        return chosen
+
     def _knobs_by_part(self, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Knobs for the translator, and those for the target expert that the translator has not."""
         drawing, rendering = ({knob.name for knob in part.knobs()} for part in (self.translator, self.decoder))
+        drawing, rendering = drawing | {"temperature"}, rendering - drawing | {"truncation"}
         return (
             {name: value for name, value in chosen.items() if name in drawing},
-            {name: value for name, value in chosen.items() if name in rendering - drawing},
+            {name: value for name, value in chosen.items() if name in rendering},
         )
 
     def _encoded(self, prompts: str | Sequence[str] | Tensor | Tokens) -> Representation:
@@ -266,17 +294,6 @@ class Fusion(nn.Module):
             return outputs, ranker.score(outputs, select(condition, rows.tolist()))
 
         return choose(look, luck, ranker.ceiling)
-
-    def _check_numbers(self, n: int, temperature: float, truncation: float, candidates: int, batch_size: int) -> None:
-        for name, value in (("n", n), ("candidates", candidates), ("batch_size", batch_size)):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}.")
-        if not 0 <= temperature < math.inf:
-            raise InputError(f"temperature must be a number of at least 0, not {temperature}.")
-        if not 0 < truncation <= 1:
-            raise InputError(f"truncation must be in (0, 1], not {truncation}.")
-        if candidates > 1 and self.ranker is None:
-            raise InputError("This fusion has no critic to rank candidates; leave candidates at 1.")
 
 
 def load(
@@ -299,6 +316,12 @@ def load(
 
 def _chunks(rows: list[int], size: int) -> list[list[int]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _check_sizes(n: int, batch_size: int) -> None:
+    for name, value in (("n", n), ("batch_size", batch_size)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, not {value}.")
 
 
 def _checked_prompts(prompts: str | Sequence[str]) -> list[str]:

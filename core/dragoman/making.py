@@ -51,9 +51,9 @@ class ExpertMaker:
         n: int = 1,
         *,
         generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        truncation: float = 1.0,
-        candidates: int = 1,
+        temperature: float | None = None,
+        truncation: float | None = None,
+        candidates: int | None = None,
         knobs: Mapping[str, Any] | None = None,
     ) -> list[Tensor]:
         """Pictures, float ``[C, H, W]`` in [0, 1] each.
@@ -71,10 +71,10 @@ class ExpertMaker:
             InputError: a picture cannot be read, the expert reads none, or is asked for what only fusions have.
         """
         for option, value in (("temperature", temperature), ("candidates", candidates)):
-            if value != 1:
+            if value not in (None, 1):
                 raise InputError(f"{self.name} is an expert, which has no {option}; leave it at 1, or name a fusion.")
         chosen = check_knobs(knobs or {}, self.knobs(), self.name)
-        if truncation != 1:
+        if truncation not in (None, 1):
             chosen["truncation"] = truncation
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         if not prompts:

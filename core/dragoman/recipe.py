@@ -13,7 +13,7 @@ from dragoman.errors import InputError
 __all__ = ["Recipe"]
 
 _TEXTS = ("source", "target", "ranker")
-_TABLES = ("translator", "pairs", "method", "training")
+_TABLES = ("translator", "pairs", "method", "training", "sampling")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Recipe:
         training: ``steps``, ``minutes`` or both (whichever are over first), and the other fields of
             :class:`dragoman.training.Settings`.
         ranker: name of the critic that will rank candidates, or ``""``.
+        sampling: values of knobs that the fusion prefers (:meth:`dragoman.Fusion.prefer`), such as ``candidates``.
 
     Raises:
         InputError: an entry has another type, the translator has no name, or a value cannot be written as JSON.
@@ -43,6 +44,7 @@ class Recipe:
     method: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     ranker: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _TEXTS:

@@ -98,7 +98,10 @@ def _join(manifest: Manifest, translator: Translator, loaded: dict[str, Any]) ->
     if ranker is not None:
         names["ranker"] = _usable_component("ranker", manifest)
     facts = {"recipe": dict(manifest.recipe), **manifest.facts}
-    return Fusion(endpoints["source"], translator, endpoints["target"], ranker=ranker, names=names, facts=facts)
+    fusion = Fusion(endpoints["source"], translator, endpoints["target"], ranker=ranker, names=names, facts=facts)
+    own = {knob.name: knob.default for knob in fusion.knobs()}
+    kept = {knob.name: knob.default for knob in manifest.knobs if knob.name in own}
+    return fusion.prefer(**{name: value for name, value in kept.items() if value not in (None, own[name])})
 
 
 def _endpoint(role: str, manifest: Manifest, expert: Any) -> Endpoint:

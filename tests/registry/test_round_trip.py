@@ -97,6 +97,22 @@ def test_ranker_without_weights_is_named_only(zoo_of_tiny: object, experts: Path
     assert component == {"name": "tiny-brightness", "plugin": "dragoman-tiny-zoo"}
 
 
+def test_what_a_fusion_prefers_is_kept(zoo_of_tiny: object, experts: Path, tmp_path: Path) -> None:
+    fusion = build_fusion(experts / "text", experts / "image", ranker=TinyBrightness(), ranker_name="tiny-brightness")
+    plain = draw(fusion)
+    fusion.prefer(candidates=4, ranking_temperature=0.1, truncation=0.5).save_pretrained(tmp_path / "package")
+    again = dragoman.load(tmp_path / "package")
+    assert torch.equal(draw(again), draw(fusion))
+    assert torch.equal(draw(again, candidates=1, truncation=1.0), plain)
+    knobs = {
+        knob["name"]: knob["default"]
+        for knob in json.loads((tmp_path / "package" / "config.json").read_text())["knobs"]
+    }
+    assert knobs == {"temperature": 1.0, "truncation": 0.5, "candidates": 4, "ranking_temperature": 0.1}
+    again.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "config.json").read_bytes() == (tmp_path / "package" / "config.json").read_bytes()
+
+
 def test_ranker_with_weights_is_a_reference_like_an_expert(zoo_of_tiny: object, experts: Path, tmp_path: Path) -> None:
     judge = TinyJudge.from_pretrained(experts / "judge")
     fusion = build_fusion(experts / "text", experts / "image", ranker=judge, ranker_name="tiny-judge")

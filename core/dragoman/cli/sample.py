@@ -31,22 +31,17 @@ READABLE_SIDE = 96
 @click.option(
     "--temperature",
     type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    help="Scale of the translator's noise: lower is more typical, 1 is what was learned.",
+    help="Scale of the translator's noise: lower is more typical, 1 is what was learned. By default what the model "
+    "prefers, else 1; so are the next two.",
 )
 @click.option(
     "--truncation",
     type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
     help="Variety of the generator against typicality.",
 )
 @click.option(
     "--candidates",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
     help="Draws per picture, of which the model's critic keeps the best (or, with the knob ranking_temperature, one).",
 )
 @click.option(
@@ -76,9 +71,9 @@ def sample(
     prompts: tuple[str, ...],
     count: int,
     seed: int,
-    temperature: float,
-    truncation: float,
-    candidates: int,
+    temperature: float | None,
+    truncation: float | None,
+    candidates: int | None,
     knobs: tuple[str, ...],
     sweeps: tuple[str, ...],
     device: str,

@@ -104,7 +104,7 @@ class DiffusionPrior(VectorTranslator):
         Knob("num_inference_steps", 16, 1, GRID, kind="whole", summary="evaluations of the network"),
         Knob("sampler", "dpm++", kind="choice", choices=tuple(SAMPLERS), summary="how noise is removed"),
         Knob("guidance_scale", 1.0, 0, summary="weight of the condition, 1 for no guidance"),
-        Knob("candidates", 2, 1, kind="whole", summary="vectors drawn for each one that is kept"),
+        Knob("draws", 2, 1, kind="whole", summary="vectors drawn for each one that is kept"),
     )
 
     def __init__(
@@ -187,8 +187,8 @@ class DiffusionPrior(VectorTranslator):
         return lambda x, t: _with_skip(x, t, field(x, t))
 
     def _copies(self, chosen: Mapping[str, Any]) -> int:
-        check_range("candidates", chosen["candidates"], 1, whole=True)
-        return int(chosen["candidates"])
+        check_range("draws", chosen["draws"], 1, whole=True)
+        return int(chosen["draws"])
 
     def _draw(
         self,

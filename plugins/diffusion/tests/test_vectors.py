@@ -64,8 +64,8 @@ def test_the_prior_learns_the_mean_and_keeps_variety():
     )
     _, condition = linear_gaussian(500, seeded(9))
     with torch.no_grad():
-        sample = translator.sample(condition, generator=seeded(2), candidates=1)
-        again = translator.sample(condition, generator=seeded(3), candidates=1)
+        sample = translator.sample(condition, generator=seeded(2), draws=1)
+        again = translator.sample(condition, generator=seeded(3), draws=1)
     assert torch.corrcoef(torch.stack([sample[:, 0], condition[:, 0]]))[0, 1] > 0.8
     assert 0.25 < (sample - again).std() / 2**0.5 < 1.0
 
@@ -124,7 +124,7 @@ def test_state_and_config_make_the_same_translator(make_vectors, generator):
 def test_guidance_one_is_the_conditional_network_and_zero_ignores_the_condition(make_vectors, generator):
     translator = make_vectors()
     one, other = torch.randn(4, 6, generator=generator), torch.randn(4, 6, generator=generator)
-    options = {"num_inference_steps": 4} | ({"candidates": 1} if isinstance(translator, DiffusionPrior) else {})
+    options = {"num_inference_steps": 4} | ({"draws": 1} if isinstance(translator, DiffusionPrior) else {})
 
     def sample(condition, scale):
         with torch.no_grad():
@@ -165,7 +165,7 @@ def test_two_candidates_fit_better_than_one_by_the_dot_product(generator):
     condition = functional.normalize(torch.randn(200, 6, generator=generator), dim=1)
     with torch.no_grad():
         one, many = (
-            (prior.sample(condition, generator=seeded(1), candidates=k, num_inference_steps=4) * condition).sum(dim=1)
+            (prior.sample(condition, generator=seeded(1), draws=k, num_inference_steps=4) * condition).sum(dim=1)
             for k in (1, 4)
         )
     assert many.mean() > one.mean() + 0.1
