@@ -18,7 +18,7 @@ from dragoman.fusion import Fusion
 from dragoman.images import grid, save_png
 from dragoman.recipe import Recipe
 from dragoman.training.seeding import generator_for
-from dragoman_minizoo.evaluating import BY_CRITIC, IMAGES_PER_PROMPT, Ground
+from dragoman_minizoo.evaluating import IMAGES_PER_PROMPT, Ground
 from dragoman_minizoo.prompts import TIERS, check_unseen
 from dragoman_minizoo.publication import publish_and_pull
 from dragoman_minizoo.references import SHIPPED, begin, collect, references_beside
@@ -97,7 +97,7 @@ def _one_core_less() -> Iterator[None]:
 
 
 def _picture(fusion: Fusion, path: Path) -> None:
-    images = fusion.sample(list(PICTURED), 12, generator=generator_for(0, "picture"), **BY_CRITIC)
+    images = fusion.sample(list(PICTURED), 12, generator=generator_for(0, "picture"))
     save_png(grid(images, 12, scale=2, captions=list(PICTURED)), path)
 
 

@@ -26,11 +26,9 @@ from dragoman_minizoo.classifier import Classifier
 from dragoman_minizoo.judging import Jury, reference_images
 from dragoman_minizoo.prompts import TIERS, Prompts, make_prompts
 
-__all__ = ["BY_CRITIC", "IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "held_out_prompts", "make_jury"]
+__all__ = ["IMAGES_PER_PROMPT", "Asked", "Ground", "evaluate", "held_out_prompts", "make_jury"]
 
 IMAGES_PER_PROMPT = 2
-#: How the critic chooses among pictures: draws of the flow alone, wider than it learned, and of four one that fits.
-BY_CRITIC: dict[str, Any] = {"candidates": 4, "ranking_temperature": 0.25, "temperature": 1.05, "proposals": 1}
 NOVELTY_DRAWS = 250
 
 
@@ -109,22 +107,23 @@ class Ground:
 
         def render(tier: str) -> Tensor:
             generator, asked = generator_for(0, "evaluation"), self.asked.at(tier, port)
-            return fusion.sample(asked, IMAGES_PER_PROMPT, generator=generator, batch_size=128, **how)
+            return fusion.sample(asked, IMAGES_PER_PROMPT, generator=generator, batch_size=256, **how)
 
         return evaluate(render, self.asked.prompts, self.jury, what)
 
     def judge_all_ways(self, name: str, fusion: Fusion) -> dict[str, Any]:
-        """Figures of a fusion with an acceptance as it is, of its flow alone, and of what its critic chooses."""
-        ways: dict[str, dict[str, Any]] = {
-            name: {},
-            f"{name}, the flow alone": {"proposals": 1},
-            f"{name}, one of {BY_CRITIC['candidates']} by a critic": BY_CRITIC,
+        """Figures of a fusion as it prefers to be sampled, of its translator alone, and of the flow alone in that."""
+        alone = Fusion(fusion.source, fusion.translator, fusion.target)
+        ways: dict[str, tuple[Fusion, dict[str, Any]]] = {
+            name: (fusion, {}),
+            f"{name}, the translator alone": (alone, {}),
+            f"{name}, the flow alone": (alone, {"proposals": 1}),
         }
         facts = {
             "train_seconds": fusion.facts.get("training", {}).get("seconds"),
             "translator_params": sum(p.numel() for p in fusion.translator.parameters()),
         }
-        found = {way: self.judge(fusion, way, **how) | facts for way, how in ways.items()}
+        found = {way: self.judge(one, way, **how) | facts for way, (one, how) in ways.items()}
         found[name]["novelty"] = self.novelty(fusion)
         return found
 

@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 def test_the_report_has_every_figure_of_every_way(folder):
     report = json.loads((folder / "report.json").read_text())
     assert report["verbatim_overlap"] == 0
-    hows = ("", ", the flow alone", ", one of 4 by a critic")
+    hows = ("", ", the translator alone", ", the flow alone")
     assert set(report["fusions"]) == {f"{name}{how}" for name in ("quick", "shipped") for how in hows}
     assert set(report["baselines"]) == {"regression", "nearest caption", "random of the 16 nearest captions"}
     ways = [*report["fusions"].values(), *report["baselines"].values()]
@@ -72,9 +72,9 @@ def test_the_shipped_fusion_makes_what_it_is_asked_for():
     prompts = held_out_prompts(40)["templates"]
     fusion = dragoman.load(SHIPPED)
     found = make_jury().judge_images(fusion.sample(prompts.captions, 2, batch_size=80), prompts)
-    assert found.class_accuracy > 0.85
-    assert found.attribute_accuracy > 0.65
-    assert found.diversity_ratio > 0.6
+    assert found.class_accuracy > 0.9
+    assert found.attribute_accuracy > 0.9
+    assert found.diversity_ratio > 0.7
 
 
 def test_what_fails_beside_is_shown_and_ends_the_demo(tmp_path, capsys):
