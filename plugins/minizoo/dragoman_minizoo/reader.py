@@ -6,13 +6,14 @@ captioner's eye and measurements, and compares. The judge has no part in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from dragoman.critic import Critic
 from dragoman.expert import Expert
@@ -29,6 +30,9 @@ __all__ = ["MODEL_TYPE", "Reader"]
 MODEL_TYPE = "dragoman-reader"
 #: What a sentence may say of an attribute: one of the levels, or nothing.
 UNSAID = len(LEVELS)
+#: A picture counts as one of a class where the eye is so sure of it, and how suddenly, in logits. The captioner asks
+#: for 0.75 before it speaks; see docs/minizoo.md for what others give.
+SURE, SUDDENNESS = 0.65, 32.0
 
 
 class Reader(Critic, Expert):
@@ -109,24 +113,32 @@ class Reader(Critic, Expert):
         }
 
     def score(self, outputs: Tensor, condition: Representation) -> Tensor:
-        """Log-probability that an image is what the sentence says, ``[B]``: that both are of one class, and that every
-        attribute is either at the level that is said or was not mentioned.
+        """Log-probability that the captioner would say so of an image, ``[B]``: that it were sure enough of the class,
+        and that every attribute is either at the level that is said or was not mentioned.
 
-        The losses are cross-entropies, which also punish an image for being surer than the sentence is.
+        The losses are cross-entropies. As scores they would prefer the most typical garment to one that is merely
+        beyond doubt, and punish an image for being surer of an attribute than the sentence is.
         """
         read_class, said = self.read(condition)
-        seen_class = self.network(outputs.to(self.boundaries)).log_softmax(dim=1)
+        sure = functional.logsigmoid(SUDDENNESS * (self._odds(outputs) - math.log(SURE / (1 - SURE))))
         seen = level_log_probabilities(measure(outputs), read_class.argmax(dim=1), self.boundaries)
         silent = torch.zeros_like(seen[:, :, :1])
         agree = (said + torch.cat([seen, silent], dim=2)).logsumexp(dim=2)
-        score: Tensor = (read_class + seen_class).logsumexp(dim=1) + agree.sum(dim=1)
+        score: Tensor = (read_class + sure).logsumexp(dim=1) + agree.sum(dim=1)
         return score
+
+    def _odds(self, images: Tensor) -> Tensor:
+        """Log-odds of each class against all others together, ``[B, K]``."""
+        logits: Tensor = self.network(images.to(self.boundaries))
+        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others = logits.unsqueeze(1).masked_fill(own, -math.inf).logsumexp(dim=2)
+        return logits - others
 
     def text_losses(self, condition: Representation, label: Tensor, said: Tensor) -> dict[str, Tensor]:
         """Per-sample losses of the reading itself: ``label`` int64 ``[B]``, ``said`` int64 ``[B, 3]`` in 0..3."""
         read_class, read_said = self.read(condition)
-        attributes = F.nll_loss(read_said.flatten(0, 1), said.flatten(), reduction="none")
+        attributes = functional.nll_loss(read_said.flatten(0, 1), said.flatten(), reduction="none")
         return {
-            "class": F.nll_loss(read_class, label, reduction="none"),
+            "class": functional.nll_loss(read_class, label, reduction="none"),
             "attributes": attributes.view(said.shape).sum(dim=1),
         }
