@@ -85,8 +85,8 @@ def test_the_reader_prefers_the_right_garment(real):
     assert (reader.score(bag, condition) > reader.score(boot, condition)).float().mean() > 0.95
 
 
-def test_the_reader_scores_the_probability_that_image_and_sentence_agree(real):
-    """Of no more than one in all classes; that of a sentence that says nothing else is the class's."""
+def test_the_reader_scores_whether_the_captioner_would_say_so(real):
+    """A garment beyond doubt is as good as a typical one, and what is in doubt is none."""
     images, _ = real
     encoder, reader = load_expert("bert"), load_critic("reader-fashion")
     nouns = ("t-shirt", "pair of trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -95,9 +95,9 @@ def test_the_reader_scores_the_probability_that_image_and_sentence_agree(real):
         [reader.score(images[:50], repeat_rows(select(asked, [row]), 50)).exp() for row in range(len(nouns))], dim=1
     )
     seen = reader.network(images[:50]).softmax(dim=1)
-    assert (scores >= 0).all()
-    assert (scores <= 1).all()
-    assert (scores - seen).abs().mean() < 0.02
+    assert scores.max() <= 1 + 1e-5
+    assert scores[seen > 0.75].min() > 0.8
+    assert scores[seen < 0.5].max() < 0.2
 
 
 def test_the_reader_says_which_port_it_reads():
