@@ -134,6 +134,13 @@ def test_a_fault_is_found(fault, subject, monkeypatch):
         CHECKS[kind].CHECKS[check](made)
 
 
+def test_a_score_above_the_ceiling_is_found(subject, monkeypatch):
+    made = subject("critic")
+    monkeypatch.setattr(made.card.load(), "ceiling", -100.0)
+    with pytest.raises(Exception, match=r"above its ceiling of -100"):
+        critics.CHECKS["losses"](made)
+
+
 @pytest.mark.parametrize(
     ("lie", "words"),
     [

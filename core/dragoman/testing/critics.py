@@ -94,6 +94,9 @@ def check_the_losses(subject: Subject) -> None:
     with torch.no_grad():
         score = subject.critic.score(subject.outputs, subject.condition)
     check_losses({"score": score}, len(subject.outputs), f"score() of {subject.card.name}")
+    ceiling = subject.critic.ceiling
+    above = float(score.max()) - ceiling
+    require(above <= TOLERANCE, f"score() of {subject.card.name} is {above:g} above its ceiling of {ceiling:g}")
 
 
 def check_determinism(subject: Subject) -> None:
