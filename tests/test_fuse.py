@@ -179,6 +179,19 @@ class TestKilledRuns:
         assert {path: path.stat().st_mtime_ns for path in shards} == shards
         assert same(tmp_path, finished)
 
+    def test_an_interrupt_that_a_library_has_turned_into_another_error_is_one(self, toml, tmp_path, monkeypatch):
+        def carry_out(*_):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise InputError("The pairs are damaged.") from None
+
+        monkeypatch.setattr("dragoman.cli.fuse._carry_out", carry_out)
+        before = signal.getsignal(signal.SIGINT)
+        result = run("fuse", toml, "--out", tmp_path / "out")
+        assert (result.exit_code, result.stderr) == (130, "Interrupted before the work began.\n")
+        assert signal.getsignal(signal.SIGINT) == before
+
     @pytest.mark.parametrize(("steps", "minutes", "taken"), [(3, 60, 3), (10**6, 1e-9, 1)])
     def test_steps_and_minutes_whichever_are_over_first(self, launcher, toml, tmp_path, steps, minutes, taken):
         ended = launcher.run("fuse", toml, "--steps", steps, "--minutes", minutes, "--out", tmp_path, TINY_SHARD=SHARD)

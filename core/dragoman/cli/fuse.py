@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,10 +71,32 @@ def fuse(recipe: str | None, out: Path, device: str | None, resume: bool, half: 
     """
     chosen = _chosen(recipe, out, resume, options)
     try:
-        _carry_out(chosen, out, device, resume, half)
+        with _noting_interrupts():
+            _carry_out(chosen, out, device, resume, half)
     except KeyboardInterrupt:
         click.echo(_farewell(out, device), err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _noting_interrupts() -> Iterator[None]:
+    """Let an interrupt be one where a library has made another error of it, as torch does while it reads a file."""
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if came:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _farewell(out: Path, device: str | None) -> str:
