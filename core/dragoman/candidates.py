@@ -40,13 +40,13 @@ def choose(look: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], luck: Tensor
     order = luck.argsort(dim=1, descending=True, stable=True)
     rows = torch.arange(len(luck))
     kept, scores = look(rows, order[:, 0])
-    best = scores.to(luck) + luck.gather(1, order[:, :1]).squeeze(1)
+    best = scores.cpu().to(luck) + luck.gather(1, order[:, :1]).squeeze(1)
     for following in order[:, 1:].T:
         rows = rows[best[rows] < ceiling + luck[rows, following[rows]]]
         if not len(rows):
             break
         outputs, scores = look(rows, following[rows])
-        values = scores.to(luck) + luck[rows, following[rows]]
+        values = scores.cpu().to(luck) + luck[rows, following[rows]]
         better = values > best[rows]
         kept[rows[better]], best[rows[better]] = outputs[better], values[better]
     return kept
