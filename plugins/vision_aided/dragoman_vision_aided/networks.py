@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -58,6 +58,7 @@ def start_of(recipe: GANRecipe, num_classes: int) -> Start:
         if model.base:
             return _loaded(model, num_classes, settings)
         made, judged = _configs(model, num_classes, settings)
+        judged = replace(judged, channels=model.discriminator or judged.channels)
         return Start(Generator(made), Discriminator(judged), settings, "")
 
 

@@ -44,6 +44,8 @@ class ModelTable:
         resolution: height and width of the images.
         image_channels: 1 or 3.
         conditional: whether subfolders of the data are classes.
+        discriminator: channels of the discriminator's maps of 4, 8, ... pixels, where they are not the configuration's;
+            the wider, the sooner it knows few images by heart.
     """
 
     base: str = ""
@@ -51,6 +53,7 @@ class ModelTable:
     resolution: int = 32
     image_channels: int = 3
     conditional: bool = False
+    discriminator: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class GANRecipe:
     critics: CriticsTable = field(default_factory=CriticsTable)
 
     def __post_init__(self) -> None:
+        if self.model.base and self.model.discriminator:
+            raise InputError("model.discriminator is for new networks; that of model.base comes with it. Give one.")
         _check_critics(self.critics)
         _check_stages(self.critics, self.training)
         least = min(self.training.batch_size, self.data.limit, self.training.seed)

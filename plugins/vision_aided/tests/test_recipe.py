@@ -30,6 +30,8 @@ def test_a_recipe_survives_a_round_trip(recipe_of):
         ("training", {"batch_size": True}, "training.batch_size cannot be True"),
         ("training", {"snapshot": 0}, "no images between snapshots"),
         ("data", {"mirror": 1}, "data.mirror cannot be 1"),
+        ("model", {"discriminator": 64}, "model.discriminator cannot be 64"),
+        ("model", {"base": "stylegan2=cats", "discriminator": [64, 32]}, "that of model.base comes with it"),
         ("evaluation", {"samples": 1}, "under two samples"),
     ],
 )

@@ -8,9 +8,10 @@ import torch
 from click.testing import CliRunner
 
 from dragoman.endpoint import load_expert
-from dragoman.errors import InputError
+from dragoman.errors import InputError, PackageError
 from dragoman_vision_aided import run as run_module
 from dragoman_vision_aided.commands import train
+from dragoman_vision_aided.networks import start_of
 from dragoman_vision_aided.publishing import save_outcome
 from dragoman_vision_aided.recipe import GANRecipe
 from dragoman_vision_aided.run import train_gan
@@ -52,6 +53,16 @@ def test_progressive_adds_the_best_unused_critic_each_time(progressive):
     assert names[1] == [first[0]["name"]]
     assert [each["name"] for each in second] == [name for name in ("one", "two") if name not in names[1]]
     assert names[2][0] == names[1][0]
+
+
+def test_a_wider_discriminator_leaves_the_generator_as_it_is(recipe):
+    usual, wide = start_of(recipe(), 0), start_of(recipe(model={"discriminator": [48, 24]}), 0)
+    assert usual.discriminator.config.channels == (64, 32)
+    assert wide.discriminator.config.channels == (48, 24)
+    wanted = usual.generator.state_dict()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in wide.generator.state_dict().items())
+    with pytest.raises(PackageError, match="does not go with 3 numbers of channels"):
+        start_of(recipe(model={"discriminator": [48, 24, 12]}), 0)
 
 
 def test_each_stage_goes_on_from_the_best_snapshot(progressive):

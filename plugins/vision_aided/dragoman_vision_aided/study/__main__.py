@@ -80,6 +80,13 @@ VARIANTS = {
 @click.option("--count", "critics", default=2, show_default=True, help="Critics of fixed and progressive.")
 @click.option("--snapshots", default=8, show_default=True, help="Per variant.")
 @click.option("--samples", default=1000, show_default=True, help="Of each distance while training.")
+@click.option(
+    "--discriminator",
+    nargs=4,
+    type=click.IntRange(min=1),
+    default=None,
+    help="Channels of StyleGAN2's own discriminator at 4, 8, 16 and 32 pixels; the mini's otherwise.",
+)
 @click.option("--critic-steps", default=400, show_default=True, help="To pretrain each critic's expert.")
 @click.option("--device", default="cpu", show_default=True)
 def main(
@@ -155,7 +162,14 @@ def report(out: Path, settings: dict[str, Any]) -> None:
 
 
 def recipe_for(
-    bench: Bench, name: str, seed: int, kimg: float, critics: int, snapshots: int, samples: int
+    bench: Bench,
+    name: str,
+    seed: int,
+    kimg: float,
+    critics: int,
+    snapshots: int,
+    samples: int,
+    discriminator: tuple[int, ...] | None = None,
 ) -> GANRecipe:
     """The recipe of one run; an eighth of the images is seen before the first critic comes."""
     variant, out = VARIANTS[name], bench.out
@@ -166,7 +180,12 @@ def recipe_for(
     return GANRecipe.from_dict(
         {
             "data": {"images": str(out / "images"), "validation": str(out / "validation")},
-            "model": {"configuration": "mini", "resolution": 32, "image_channels": 1},
+            "model": {
+                "configuration": "mini",
+                "resolution": 32,
+                "image_channels": 1,
+                "discriminator": list(discriminator or ()),
+            },
             "critics": {**table, **variant.options},
             "training": {
                 "stages": stages[variant.strategy],
