@@ -32,7 +32,7 @@ MODEL_TYPE = "dragoman-reader"
 UNSAID = len(LEVELS)
 #: A picture counts as one of a class where the eye is so sure of it, and how suddenly, in logits. The captioner asks
 #: for 0.75 before it speaks; see docs/minizoo.md for what others give.
-SURE, SUDDENNESS = 0.65, 32.0
+SURE, SUDDENNESS = 0.7, 32.0
 
 
 class Reader(Critic, Expert):
