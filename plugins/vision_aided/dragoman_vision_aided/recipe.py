@@ -44,8 +44,7 @@ class ModelTable:
         resolution: height and width of the images.
         image_channels: 1 or 3.
         conditional: whether subfolders of the data are classes.
-        discriminator: channels of the discriminator's maps of 4, 8, ... pixels, where they are not the configuration's;
-            the wider, the sooner it knows few images by heart.
+        discriminator: channels of the discriminator's maps of 4, 8, ... pixels, where they are not the configuration's.
     """
 
     base: str = ""
