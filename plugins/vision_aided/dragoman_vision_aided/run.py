@@ -233,7 +233,8 @@ def _check_run(recipe: GANRecipe, out: Path) -> None:
     path = out / RUN
     if not path.exists():
         raise InputError(f"{out} holds no run to resume; start one without --resume.")
-    if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(recipe.to_dict())):
+    # Read, not compared as text: a run may be older than an entry that recipes have gained.
+    if GANRecipe.from_dict(json.loads(path.read_text(encoding="utf-8"))) != recipe:
         raise InputError(f"{out} holds a run of another recipe; resume that one, or use another folder.")
 
 

@@ -208,6 +208,15 @@ def test_a_run_is_neither_mixed_up_nor_overwritten(recipe, progressive, tmp_path
         train_on_cpu(same, tmp_path, resume=True)
 
 
+def test_a_run_older_than_an_entry_of_recipes_is_gone_on_with(recipe, tmp_path):
+    whole = recipe(critics={"strategy": "none"}, training={"stages": [0.008]})
+    run_module.begin_run(whole, tmp_path)
+    stored = json.loads((tmp_path / run_module.RUN).read_text())
+    del stored["model"]["discriminator"]
+    (tmp_path / run_module.RUN).write_text(json.dumps(stored))
+    train_on_cpu(whole, tmp_path, resume=True)
+
+
 def test_the_command_trains_and_names_the_model(recipe_of, tmp_path):
     tables = recipe_of(critics={"strategy": "none"}, training={"stages": [0.008], "snapshot": 0.008})
     lines = []
