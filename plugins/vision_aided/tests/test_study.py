@@ -1,6 +1,7 @@
 """The parts of the study that can be wrong without anybody noticing."""
 
 import json
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("manimgx_fonts")
 from dragoman.endpoint import Endpoint, EndpointSpec
 from dragoman_minizoo.data import Labelled
 from dragoman_minizoo.judging import reference_images
-from dragoman_vision_aided.study.__main__ import VARIANTS, seen_in_all, share_first_stage
+from dragoman_vision_aided.study.__main__ import VARIANTS, recipe_for, seen_in_all, share_first_stage
 from dragoman_vision_aided.study.chart import curves, rankings
 from dragoman_vision_aided.study.judging import tabulate
 from dragoman_vision_aided.study.overfitting import overfitting
@@ -44,6 +45,17 @@ def test_images_of_all_stages_are_counted():
         {"since": 10, "curve": [{"images": 20, "distance": 2.0}]},
     ]
     assert seen_in_all(stages) == [(10, 3.0), (20, 4.0), (30, 2.0)]
+
+
+def test_all_variants_see_equally_many_images_and_critics_come_early(tmp_path):
+    member = SimpleNamespace(spec="vgg-fashion")
+    bench = SimpleNamespace(out=tmp_path, banks={"drawn": [member] * 3, "zoo": [member] * 3})
+    plan = {"kimg": 80, "critics": 3, "snapshots": 8, "samples": 10}
+    stages = {name: recipe_for(bench, name, 0, **plan).training.stages for name in VARIANTS}
+    assert {sum(each) for each in stages.values()} == {80}
+    assert stages["plain"] == (80,)
+    assert stages["fixed"] == (10, 70)
+    assert stages["progressive-zoo"] == (10, 10, 10, 50)
 
 
 def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
