@@ -2,54 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import ERROR
 from pathlib import Path
 from typing import Any
 
 from dragoman.errors import PackageError
+from dragoman.weights import check_finite, failures_named, has_safetensors
 
-__all__ = ["architecture", "check_complete", "check_tokenizer", "quiet"]
+__all__ = ["model_config", "quiet", "read_network", "read_tokenizer"]
 
-# Keys of config.json that make transformers load something else than the weights beside it.
-_NO_ARCHITECTURE = frozenset({"attn_implementation", "auto_map", "quantization_config", "transformers_weights"})
-
-
-def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's configuration without the keys that name other files, kernels or code to load."""
-    return {key: value for key, value in config.items() if key not in _NO_ARCHITECTURE and not key.startswith("_")}
+# Keys of config.json that transformers gets by itself, or that make it load something else than the weights beside it.
+_NOT_PASSED = frozenset(
+    {"attn_implementation", "auto_map", "model_type", "quantization_config", "transformers_weights"}
+)
 
 
-def check_complete(folder: Path, missing: Iterable[str]) -> None:
-    """Refuse weights that lack tensors.
+def model_config(config: Mapping[str, Any]) -> Any:
+    """The configuration of transformers for the content of a ``config.json``.
+
+    Keys that name other files, kernels or code to load are dropped, those of towers (``text_config``) as well.
+
+    Raises:
+        PackageError: it has values that make no network of its ``model_type``.
+    """
+    from transformers import AutoConfig
+
+    family = config["model_type"]
+    try:
+        with quiet():
+            return AutoConfig.for_model(family, **_architecture(config))
+    except Exception as error:  # whatever a value of the wrong kind causes
+        reason = " ".join(str(error).split())[:200]
+        raise PackageError(f"The checkpoint's config.json describes no {family}: {reason}.") from error
+
+
+def _architecture(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _architecture(value) if key.endswith("_config") and isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _NOT_PASSED and not key.startswith("_")
+    }
+
+
+def read_network(kind: Any, folder: Path, config: Any, *, optional: str | None = None, **options: Any) -> Any:
+    """A network of transformers with its stored weights, complete and finite.
+
+    Files are local, pickled weights are read as tensors alone, and no code of a checkpoint runs.
 
     Args:
+        kind: a class of transformers that has ``from_pretrained``.
         folder: where the weights are.
-        missing: names of the tensors that they lack.
+        config: the network's configuration, of transformers.
+        optional: the submodule whose tensors may be missing, if there is one.
+        **options: more of ``from_pretrained``.
 
     Raises:
-        PackageError: there is one.
+        PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
-    if names := sorted(missing):
-        raise PackageError(f"The weights in {folder} lack {len(names)} tensors, the first being {names[0]}.")
+    import torch
+
+    safetensors = has_safetensors(folder)
+    # What is missing is drawn at random before that is noticed; the global generator must not.
+    with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
+        network, report = kind.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=safetensors,
+            weights_only=True,
+            output_loading_info=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **options,
+        )
+    lacking = sorted(key for key in report["missing_keys"] if not optional or not key.startswith(f"{optional}."))
+    if lacking:
+        raise PackageError(f"The weights in {folder} lack {len(lacking)} tensors, the first being {lacking[0]}.")
+    check_finite(folder, network.state_dict())
+    return network
 
 
-def check_tokenizer(folder: Path, tokenizer: Any, embeddings: int, network: str) -> None:
-    """Refuse a tokenizer with more tokens than its network has embeddings.
+def read_tokenizer(kind: Any, folder: Path, embeddings: int, network: str) -> Any:
+    """The tokenizer beside a network of transformers.
 
     Args:
+        kind: the class of transformers that reads it, such as ``AutoTokenizer``.
         folder: where its files are.
-        tokenizer: of transformers.
-        embeddings: how many the network has.
-        network: what the network is called in the sentence, such as ``"encoder"``.
+        embeddings: how many tokens the network knows.
+        network: what the network is called in a sentence, such as ``"encoder"``.
 
     Raises:
-        PackageError: it has more.
+        PackageError: its files are missing or damaged, or it has more tokens than the network knows.
     """
+    with failures_named("tokenizer", folder), quiet():
+        tokenizer = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # Without vocabulary files transformers silently builds a tokenizer that knows its special tokens only.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise PackageError(f"{folder} holds no tokenizer vocabulary (tokenizer.json or the family's own files).")
     if len(tokenizer) > embeddings:
         counts = f"{len(tokenizer)} tokens, but the {network} has {embeddings} embeddings"
         raise PackageError(f"The tokenizer in {folder} does not belong to its weights: it has {counts}.")
+    return tokenizer
 
 
 @contextmanager

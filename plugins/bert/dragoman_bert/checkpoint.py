@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from dragoman.errors import PackageError
-from dragoman.pretrained import architecture, check_complete, check_tokenizer, quiet
-from dragoman.weights import check_finite, failures_named, has_safetensors, read_json
-from dragoman_bert.library import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from dragoman.pretrained import model_config, read_network, read_tokenizer
+from dragoman.weights import read_json
+from dragoman_bert.library import AutoModel, AutoTokenizer, PreTrainedModel
 
 __all__ = ["FAMILIES", "KIND", "hidden_sizes", "load_network", "load_tokenizer", "token_limit"]
 
@@ -68,23 +67,9 @@ def load_network(folder: Path, config: Mapping[str, Any]) -> PreTrainedModel:
     Raises:
         PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
-    options = architecture(config)
-    safetensors = has_safetensors(folder)
-    # An absent pooler is drawn at random before it is dropped; the global generator must not notice.
-    with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
-        network, report = AutoModel.from_pretrained(
-            folder,
-            config=AutoConfig.for_model(options.pop("model_type"), **options),
-            use_safetensors=safetensors,
-            weights_only=True,
-            output_loading_info=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-    check_complete(folder, [key for key in report["missing_keys"] if not key.startswith("pooler.")])
+    network = read_network(AutoModel, folder, model_config(config), optional="pooler")
     if hasattr(network, "pooler"):
         network.pooler = None
-    check_finite(folder, network.state_dict())
     assert isinstance(network, PreTrainedModel)
     return network
 
@@ -95,15 +80,9 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
     Raises:
         PackageError: its files are missing or damaged, or it has more tokens than the encoder has embeddings.
     """
-    with failures_named("tokenizer", folder), quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    # Without vocabulary files transformers silently builds a tokenizer that knows its special tokens only.
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise PackageError(f"{folder} holds no tokenizer vocabulary (tokenizer.json or the family's own files).")
     embeddings = network.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
-    check_tokenizer(folder, tokenizer, embeddings.num_embeddings, "encoder")
-    return tokenizer
+    return read_tokenizer(AutoTokenizer, folder, embeddings.num_embeddings, "encoder")
 
 
 def token_limit(folder: Path, network: PreTrainedModel, tokenizer: Any) -> int:

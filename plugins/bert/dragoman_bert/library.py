@@ -6,6 +6,6 @@ from dragoman.operators import mend_torchvision
 
 mend_torchvision()
 
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel  # noqa: E402
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel  # noqa: E402
 
-__all__ = ["AutoConfig", "AutoModel", "AutoTokenizer", "PreTrainedModel"]
+__all__ = ["AutoModel", "AutoTokenizer", "PreTrainedModel"]

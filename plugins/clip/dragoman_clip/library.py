@@ -6,12 +6,6 @@ from dragoman.operators import mend_torchvision
 
 mend_torchvision()
 
-from transformers import (  # noqa: E402
-    AutoConfig,
-    AutoTokenizer,
-    CLIPModel,
-    PreTrainedModel,
-    SiglipModel,
-)
+from transformers import AutoTokenizer, CLIPModel, PreTrainedModel, SiglipModel  # noqa: E402
 
-__all__ = ["AutoConfig", "AutoTokenizer", "CLIPModel", "PreTrainedModel", "SiglipModel"]
+__all__ = ["AutoTokenizer", "CLIPModel", "PreTrainedModel", "SiglipModel"]

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from dragoman.errors import PackageError
-from dragoman.pretrained import architecture, check_complete, check_tokenizer, quiet
-from dragoman.weights import check_finite, failures_named, has_safetensors
-from dragoman_t5.library import AutoConfig, AutoTokenizer, PreTrainedModel, T5EncoderModel
+from dragoman.pretrained import model_config, read_network, read_tokenizer
+from dragoman_t5.library import AutoTokenizer, PreTrainedModel, T5EncoderModel
 
 __all__ = ["load_network", "load_tokenizer", "width_of"]
 
@@ -46,23 +45,8 @@ def load_network(folder: Path, config: Mapping[str, Any], dtype: torch.dtype | N
         PackageError: weights are missing, damaged, not finite, or do not fit the configuration.
     """
     width_of(config)
-    options = architecture(config)
-    safetensors = has_safetensors(folder)
-    # What is missing is drawn at random before that is noticed; the global generator must not.
-    with failures_named("weights", folder), quiet(), torch.random.fork_rng(devices=[]):
-        loaded: Any = T5EncoderModel.from_pretrained(
-            folder,
-            config=AutoConfig.for_model(options.pop("model_type"), **options),
-            dtype=dtype or "auto",
-            use_safetensors=safetensors,
-            weights_only=True,
-            output_loading_info=True,
-            local_files_only=True,
-        )
-    network, report = loaded
-    check_complete(folder, report["missing_keys"])
+    network = read_network(T5EncoderModel, folder, model_config(config), dtype=dtype or "auto")
     assert isinstance(network, PreTrainedModel)
-    check_finite(folder, network.state_dict())
     return network
 
 
@@ -74,7 +58,4 @@ def load_tokenizer(folder: Path, network: PreTrainedModel) -> Any:
     """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
         raise PackageError(f"{folder} holds no tokenizer: neither tokenizer.json nor spiece.model.")
-    with failures_named("tokenizer", folder), quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    check_tokenizer(folder, tokenizer, int(network.config.vocab_size), "encoder")
-    return tokenizer
+    return read_tokenizer(AutoTokenizer, folder, int(network.config.vocab_size), "encoder")

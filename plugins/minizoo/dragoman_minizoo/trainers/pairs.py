@@ -58,7 +58,7 @@ def _sizes(recipe: Recipe) -> dict[str, int]:
 
 
 def _config(recipe: Recipe, tokenizer: Any) -> Any:
-    from dragoman_clip.checkpoint import model_config
+    from dragoman.pretrained import model_config
 
     marks = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = {**recipe["text"], **marks, "pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
