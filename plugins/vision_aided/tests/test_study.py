@@ -58,6 +58,14 @@ def test_all_variants_see_equally_many_images_and_critics_come_early(tmp_path):
     assert stages["progressive-zoo"] == (10, 10, 10, 50)
 
 
+def test_the_weight_is_that_of_the_zoos_critics_alone(tmp_path):
+    member = SimpleNamespace(spec="vgg-fashion")
+    bench = SimpleNamespace(out=tmp_path, banks={"drawn": [member], "zoo": [member]})
+    plan = {"kimg": 80, "critics": 1, "snapshots": 8, "samples": 10, "weight": 2.0}
+    weights = {name: recipe_for(bench, name, 0, **plan).critics.weight for name in VARIANTS}
+    assert {name for name, weight in weights.items() if weight == 2} == {name for name in VARIANTS if "zoo" in name}
+
+
 def test_only_a_finished_stage_of_the_same_augmentation_is_shared(tmp_path):
     for name, record in (("fixed-0", {"best": {}}), ("fixed-zoo+diffaugment-0", {}), ("plain-0", {"best": {}})):
         (tmp_path / name / "stage-0").mkdir(parents=True)
